@@ -1,0 +1,63 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// Arrows point downward only: a target depends on targets below it in this list, never above.
+let package = Package(
+    name: "TomoLens",
+    products: [
+        .executable(name: "tomolens", targets: ["tomolens"])
+    ],
+    targets: [
+        .executableTarget(name: "tomolens", dependencies: ["Commands"]),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "Arguments", "Pipelines", "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors",
+                "Volumes", "Workers", "Failures",
+            ]),
+        .target(name: "Arguments", dependencies: ["Failures"]),
+        .target(
+            name: "Pipelines",
+            dependencies: [
+                "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors", "Volumes", "Workers",
+                "Failures",
+            ]),
+        .target(name: "Reports", dependencies: ["Explanations", "Rendering", "Volumes", "Workers", "Failures", "CZlib"]),
+        .target(
+            name: "Explanations",
+            dependencies: ["Preparations", "Networks", "Tensors", "Volumes", "Workers", "Failures"]),
+        .target(name: "Rendering", dependencies: ["Volumes", "Workers", "Failures", "CPNG"]),
+        .target(name: "Networks", dependencies: ["Tensors", "Workers", "Failures"]),
+        .target(name: "Preparations", dependencies: ["Volumes", "Tensors", "Workers", "Failures"]),
+        .target(name: "Tensors", dependencies: ["Workers", "Failures", "CKernels", "COneDNN", "COpenBLAS"]),
+        .target(name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib"]),
+        .target(name: "Workers", dependencies: ["Failures"]),
+        .target(name: "Failures"),
+
+        // The C boundary, and nothing else.
+        .target(name: "CKernels"),
+        .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
+        .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
+        .target(name: "CNIfTI", linkerSettings: [.linkedLibrary("niftiio"), .linkedLibrary("znz"), .linkedLibrary("z")]),
+        .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
+        .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+
+        .target(name: "TestSupport", dependencies: ["Failures", "Tensors", "Volumes"], path: "Tests/TestSupport"),
+        .testTarget(name: "FailuresTests", dependencies: ["Failures", "TestSupport"]),
+        .testTarget(name: "WorkersTests", dependencies: ["Workers", "TestSupport"]),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Workers", "TestSupport"]),
+        .testTarget(name: "NetworksTests", dependencies: ["Networks", "Tensors", "TestSupport"]),
+        .testTarget(name: "VolumesTests", dependencies: ["Volumes", "TestSupport"]),
+        .testTarget(name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "TestSupport"]),
+        .testTarget(name: "RenderingTests", dependencies: ["Rendering", "Volumes", "TestSupport"]),
+        .testTarget(
+            name: "ExplanationsTests",
+            dependencies: ["Explanations", "Preparations", "Networks", "Tensors", "Volumes", "TestSupport"]),
+        .testTarget(name: "ArgumentsTests", dependencies: ["Arguments", "TestSupport"]),
+        .testTarget(name: "PipelinesTests", dependencies: ["Pipelines", "TestSupport"]),
+        .testTarget(name: "ReportsTests", dependencies: ["Reports", "TestSupport"]),
+        .testTarget(name: "CommandsTests", dependencies: ["Commands", "Arguments", "TestSupport"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["Commands", "Volumes", "Rendering", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
