@@ -38,7 +38,7 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
         .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
-        .target(name: "CNIfTI", linkerSettings: [.linkedLibrary("niftiio"), .linkedLibrary("znz"), .linkedLibrary("z")]),
+        .target(name: "CNIfTI", linkerSettings: [.linkedLibrary("nifti2"), .linkedLibrary("znz"), .linkedLibrary("z")]),
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
 
@@ -47,8 +47,8 @@ let package = Package(
         .testTarget(name: "WorkersTests", dependencies: ["Workers", "TestSupport"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Workers", "TestSupport"]),
         .testTarget(name: "NetworksTests", dependencies: ["Networks", "Tensors", "TestSupport"]),
-        .testTarget(name: "VolumesTests", dependencies: ["Volumes", "TestSupport"]),
-        .testTarget(name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "TestSupport"]),
+        .testTarget(name: "VolumesTests", dependencies: ["Volumes", "Workers", "Failures", "CNIfTI", "TestSupport"]),
+        .testTarget(name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "Failures", "TestSupport"]),
         .testTarget(name: "RenderingTests", dependencies: ["Rendering", "Volumes", "TestSupport"]),
         .testTarget(
             name: "ExplanationsTests",
