@@ -101,7 +101,11 @@ public struct Attributes: Sendable {
     public func float(_ name: String) -> Float? { if case .float(let value)? = storage[name] { value } else { nil } }
     public func string(_ name: String) -> String? { if case .string(let value)? = storage[name] { value } else { nil } }
     public func ints(_ name: String) -> [Int]? { if case .ints(let value)? = storage[name] { value } else { nil } }
-    public func floats(_ name: String) -> [Float]? { if case .floats(let value)? = storage[name] { value } else { nil } }
-    public func strings(_ name: String) -> [String]? { if case .strings(let value)? = storage[name] { value } else { nil } }
+    public func floats(_ name: String) -> [Float]? {
+        if case .floats(let value)? = storage[name] { value } else { nil }
+    }
+    public func strings(_ name: String) -> [String]? {
+        if case .strings(let value)? = storage[name] { value } else { nil }
+    }
     public func tensor(_ name: String) -> Value? { if case .tensor(let value)? = storage[name] { value } else { nil } }
 }

@@ -114,7 +114,8 @@ private final class TensorStorage<Scalar>: @unchecked Sendable {
         precondition(_isPOD(Scalar.self), "tensors hold trivial elements")
         precondition(count >= 0, "a negative extent")
         let bytes = max(64, count * MemoryLayout<Scalar>.stride)
-        base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(to: Scalar.self, capacity: max(1, count))
+        base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
+            to: Scalar.self, capacity: max(1, count))
         self.count = count
         owner = nil
     }

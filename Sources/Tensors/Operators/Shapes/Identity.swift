@@ -1,0 +1,29 @@
+/// The input as it is.
+struct Identity: Operator {
+    static let types = ["Identity"]
+    private let node: NodeDescription
+    init(_ node: NodeDescription) { self.node = node }
+    func forward(_ inputs: [Value?]) throws -> [Value] { [try node.input(inputs, 0, "the tensor")] }
+    func pullback(_ call: PullbackCall) throws -> [Tensor<Float>?] { call.results { $0 == 0 ? call.gradient : nil } }
+}
+
+/// Dropout as it is outside of training: the input, and a mask that keeps everything.
+struct Dropout: Operator {
+    static let types = ["Dropout"]
+    private let node: NodeDescription
+    init(_ node: NodeDescription) { self.node = node }
+
+    func forward(_ inputs: [Value?]) throws -> [Value] {
+        let value = try node.input(inputs, 0, "the tensor")
+        if let training = node.optional(inputs, 2), case .boolean(let flag) = training, flag.values.contains(true) {
+            // A network exported in training mode drops at random: its answers could not be explained.
+            throw node.failure(
+                expected: "a network in inference mode", found: "training_mode = true",
+                remedy: "Export the network after calling eval() on it")
+        }
+        if node.outputs.count < 2 { return [value] }
+        return [value, .boolean(Tensor(shape: value.shape, repeating: true))]
+    }
+
+    func pullback(_ call: PullbackCall) throws -> [Tensor<Float>?] { call.results { $0 == 0 ? call.gradient : nil } }
+}
