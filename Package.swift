@@ -26,7 +26,7 @@ let package = Package(
         .target(
             name: "Explanations",
             dependencies: ["Preparations", "Networks", "Tensors", "Volumes", "Workers", "Failures"]),
-        .target(name: "Rendering", dependencies: ["Volumes", "Workers", "Failures", "CPNG"]),
+        .target(name: "Rendering", dependencies: ["Volumes", "Workers", "Failures", "CPNG", "CJPEG", "CDeflate"]),
         .target(name: "Networks", dependencies: ["Tensors", "Workers", "Failures"]),
         .target(name: "Preparations", dependencies: ["Volumes", "Tensors", "Workers", "Failures"]),
         .target(name: "Tensors", dependencies: ["Workers", "Failures", "CKernels", "COneDNN", "COpenBLAS"]),
@@ -40,6 +40,8 @@ let package = Package(
         .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
         .target(name: "CNIfTI", linkerSettings: [.linkedLibrary("nifti2"), .linkedLibrary("znz"), .linkedLibrary("z")]),
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
+        .target(name: "CJPEG", linkerSettings: [.linkedLibrary("turbojpeg")]),
+        .target(name: "CDeflate", linkerSettings: [.linkedLibrary("deflate")]),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
 
         .target(name: "TestSupport", dependencies: ["Failures", "Tensors", "Volumes"], path: "Tests/TestSupport"),
@@ -49,7 +51,7 @@ let package = Package(
         .testTarget(name: "NetworksTests", dependencies: ["Networks", "Tensors", "TestSupport"]),
         .testTarget(name: "VolumesTests", dependencies: ["Volumes", "Workers", "Failures", "CNIfTI", "TestSupport"]),
         .testTarget(name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "Failures", "TestSupport"]),
-        .testTarget(name: "RenderingTests", dependencies: ["Rendering", "Volumes", "TestSupport"]),
+        .testTarget(name: "RenderingTests", dependencies: ["Rendering", "Volumes", "Workers", "Failures", "TestSupport"]),
         .testTarget(
             name: "ExplanationsTests",
             dependencies: ["Explanations", "Preparations", "Networks", "Tensors", "Volumes", "TestSupport"]),

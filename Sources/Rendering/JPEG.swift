@@ -1,0 +1,59 @@
+import CJPEG
+import Failures
+import Foundation
+
+/// Reading of JPEG: baseline and progressive, grey or colour, 8 bits.
+public enum JPEG {
+    /// The picture in a whole JPEG file, `.gray` or `.rgb`.
+    ///
+    /// Samples are as libjpeg-turbo's accurate transform and smooth chroma upsampling give them, and as stored: neither an
+    /// orientation tag nor a colour profile is applied.
+    ///
+    /// - Throws: a `Failure` of kind `scan` for a file that is damaged (even where a viewer would show the rest), truncated,
+    ///   CMYK, or larger than `limits`.
+    public static func decode(_ data: Data, limits: PictureReader.Limits = .init()) throws -> Picture {
+        guard let decoder = tjInitDecompress() else {
+            throw Failure(.resources, "", expected: "memory for reading a JPEG file", found: "too little")
+        }
+        defer { tjDestroy(decoder) }
+        func failure(_ expected: String) -> Failure {
+            let text = tjGetErrorStr2(decoder).map { String(cString: $0) } ?? "no reason"
+            return Failure(
+                .scan, "", expected: expected, found: "libjpeg-turbo's answer '\(text)'",
+                remedy: "Copy or export the picture again")
+        }
+        return try data.withUnsafeBytes { raw in
+            let bytes = raw.assumingMemoryBound(to: UInt8.self)
+            let length = UInt(bytes.count)
+            var width: Int32 = 0
+            var height: Int32 = 0
+            var subsampling: Int32 = 0
+            var colourSpace: Int32 = 0
+            guard tjDecompressHeader3(decoder, bytes.baseAddress, length, &width, &height, &subsampling, &colourSpace) == 0
+            else { throw failure("a JPEG file with a sound header") }
+            let layout: Picture.Layout
+            switch colourSpace {
+            case Int32(TJCS_GRAY.rawValue): layout = .gray
+            case Int32(TJCS_RGB.rawValue), Int32(TJCS_YCbCr.rawValue): layout = .rgb
+            default:
+                throw Failure(
+                    .scan, "", expected: "a grey or RGB JPEG picture", found: "one in CMYK", remedy: "Convert it to RGB")
+            }
+            let count = try PictureReader.checkedByteCount(
+                width: Int(width), height: Int(height), channels: layout.rawValue, limits: limits)
+            let format = Int32(layout == .gray ? TJPF_GRAY.rawValue : TJPF_RGB.rawValue)
+            var damaged = false
+            let pixels = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                // A warning (a file cut off, a broken block filled with grey) returns an error as well: pixels that are not
+                // the patient's must not be explained.
+                damaged =
+                    tjDecompress2(
+                        decoder, bytes.baseAddress, length, buffer.baseAddress, width, 0, height, format,
+                        TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS) != 0
+                initialized = damaged ? 0 : count
+            }
+            if damaged { throw failure("a JPEG file with whole image data") }
+            return Picture(width: Int(width), height: Int(height), layout: layout, pixels: pixels)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Volumes
+
+/// Which raw heat gets which end of the colours: the one place where a map is normalised.
+///
+/// Maps are kept signed and raw; bringing them to 0…1 is a choice of rendering, and the choice is printed beside the colour bar.
+/// With `top` the raw value at the warm end:
+/// - rectified: position = strength = clamp(raw / top, 0, 1). Evidence against the target is not shown.
+/// - signed: position = (clamp(raw / top, −1, 1) + 1) / 2, strength = |clamp(raw / top, −1, 1)|. Zero is the middle colour.
+///
+/// `position` chooses the colour, `strength` drives the opacity. Raw values that are not numbers count as 0.
+public struct ScaleRange: Sendable, Hashable {
+    /// Where `top` comes from.
+    public enum Origin: String, Sendable {
+        /// The largest value of the map itself: maps cannot be compared with one another.
+        case own
+        /// The largest value over several maps.
+        case shared
+        /// A number chosen by the user.
+        case fixed
+    }
+
+    /// The raw value at the end of the scale; 0 when there is nothing to show.
+    public let top: Float
+    /// Whether negative values are shown.
+    public let isSigned: Bool
+    public let origin: Origin
+
+    private init(top: Float, isSigned: Bool, origin: Origin) {
+        self.top = top
+        self.isSigned = isSigned
+        self.origin = origin
+    }
+
+    /// The scale that ends at the map's own largest value (largest magnitude when signed).
+    public init(of map: Volume, signed: Bool = false) {
+        var top: Float = 0
+        if signed {
+            for value in map.voxels where abs(value) > top && value.isFinite { top = abs(value) }
+        } else {
+            for value in map.voxels where value > top && value.isFinite { top = value }
+        }
+        self.init(top: top, isSigned: signed, origin: .own)
+    }
+
+    /// The scale that ends at `top`, a finite number above 0.
+    public static func fixed(_ top: Float, signed: Bool = false) -> ScaleRange {
+        precondition(top > 0 && top.isFinite, "a scale that ends above 0")
+        return ScaleRange(top: top, isSigned: signed, origin: .fixed)
+    }
+
+    /// One scale for several maps: the widest of theirs. Signed when any of them is.
+    public static func shared(_ ranges: some Sequence<ScaleRange>) -> ScaleRange {
+        ranges.reduce(ScaleRange(top: 0, isSigned: false, origin: .shared)) { widest, range in
+            ScaleRange(
+                top: max(widest.top, range.top), isSigned: widest.isSigned || range.isSigned, origin: .shared)
+        }
+    }
+
+    /// Nothing to show: no value above 0 (other than 0 when signed).
+    public var isBlank: Bool { !(top > 0) }
+
+    /// What a picture says in place of colours when the scale is blank.
+    public var blankMessage: String { isSigned ? "map is zero everywhere" : "no positive evidence" }
+
+    /// Where on the colour map a raw value lies, 0…1.
+    public func position(of raw: Float) -> Float {
+        let value = relative(raw)
+        return isSigned ? (value + 1) / 2 : value
+    }
+
+    /// How much there is to see of a raw value, 0…1.
+    public func strength(of raw: Float) -> Float { abs(relative(raw)) }
+
+    /// The raw value at a colour position in 0…1: the inverse of ``position(of:)`` inside the scale.
+    public func raw(at position: Double) -> Double {
+        Double(top) * (isSigned ? 2 * position - 1 : position)
+    }
+
+    private func relative(_ raw: Float) -> Float {
+        guard top > 0, !raw.isNaN else { return 0 }
+        return max(isSigned ? -1 : 0, min(1, raw / top))
+    }
+}
