@@ -44,7 +44,11 @@ struct Canvas {
         _ coverage: [Float], width: Int, height: Int, _ colour: Colour, opacity: Float, x: Int, y: Int
     ) {
         let (ownWidth, ownHeight) = (self.width, self.height)
-        let channels = SIMD3(Float(colour.red), Float(colour.green), Float(colour.blue))
+        @inline(__always)
+        func mix(_ base: UInt8, _ colour: UInt8, _ share: Float) -> UInt8 {
+            let below = Float(base)
+            return UInt8(below + (Float(colour) - below) * share + 0.5)
+        }
         picture.pixels.withUnsafeMutableBufferPointer { pixels in
             coverage.withUnsafeBufferPointer { coverage in
                 for row in max(0, -y)..<max(max(0, -y), min(height, ownHeight - y)) {
@@ -52,10 +56,9 @@ struct Canvas {
                         let share = coverage[row * width + column] * opacity
                         if share <= 0 { continue }
                         let index = ((y + row) * ownWidth + x + column) * 3
-                        for channel in 0..<3 {
-                            let base = Float(pixels[index + channel])
-                            pixels[index + channel] = UInt8(base + (channels[channel] - base) * share + 0.5)
-                        }
+                        pixels[index] = mix(pixels[index], colour.red, share)
+                        pixels[index + 1] = mix(pixels[index + 1], colour.green, share)
+                        pixels[index + 2] = mix(pixels[index + 2], colour.blue, share)
                     }
                 }
             }
@@ -69,7 +72,8 @@ struct Canvas {
         let ownWidth = self.width
         @inline(__always)
         func mix(_ base: UInt8, _ colour: UInt8, _ alpha: UInt32) -> UInt8 {
-            UInt8(truncatingIfNeeded: (UInt32(base) * (255 - alpha) + UInt32(colour) * alpha + 127) / 255)
+            let sum: UInt32 = UInt32(base) * (255 - alpha) + UInt32(colour) * alpha
+            return UInt8(truncatingIfNeeded: (sum + 127) / 255)
         }
         picture.pixels.withUnsafeMutableBufferPointer { pixels in
             lookup.entries.withUnsafeBufferPointer { entries in
@@ -120,15 +124,4 @@ struct Canvas {
     /// The colour of text on black.
     static let ink = Colour(hex: 0xE8E8E8)
     static let faintInk = Colour(hex: 0xA8A8A8)
-}
-
-extension Coverage {
-    /// Turned by a quarter against the clock: what was on the right is on top.
-    var turned: Coverage {
-        var result = Coverage(width: height, height: width)
-        for y in 0..<height {
-            for x in 0..<width { result.values[(width - 1 - x) * height + y] = values[y * width + x] }
-        }
-        return result
-    }
 }

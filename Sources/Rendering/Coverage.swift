@@ -47,4 +47,16 @@ struct Coverage: Sendable {
         let first = max(0, Int(low.rounded(.up)))
         return first..<max(first, min(count, Int(high) + 1))
     }
+
+    /// Turned by a quarter against the clock: what was on the right is on top.
+    var turned: Coverage {
+        var result = Coverage(width: height, height: width)
+        for y in 0..<height {
+            for x in 0..<width {
+                let row = width - 1 - x
+                result.values[row * height + y] = values[y * width + x]
+            }
+        }
+        return result
+    }
 }

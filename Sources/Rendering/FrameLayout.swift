@@ -15,7 +15,8 @@ struct FrameLayout {
         let margin = style.showsHeader || bar != nil ? FrameLayout.margin : 0
         let barWidth = bar.map { FrameLayout.barGap + $0.width } ?? 0
         let width = 2 * margin + content.width + barWidth
-        let text = style.showsHeader ? TextBlock(title: title, parts: parts, face: face, width: width - 2 * margin) : nil
+        let text =
+            style.showsHeader ? TextBlock(title: title, parts: parts, face: face, width: width - 2 * margin) : nil
         let rows = max(content.height, bar?.leastHeight ?? 0)
         let top = margin + (text.map { $0.height > 0 ? $0.height + 4 : 0 } ?? 0)
         canvas = Canvas(width: width, height: top + rows + margin, background: FrameLayout.background)

@@ -29,7 +29,9 @@ public enum JPEG {
             var height: Int32 = 0
             var subsampling: Int32 = 0
             var colourSpace: Int32 = 0
-            guard tjDecompressHeader3(decoder, bytes.baseAddress, length, &width, &height, &subsampling, &colourSpace) == 0
+            guard
+                tjDecompressHeader3(decoder, bytes.baseAddress, length, &width, &height, &subsampling, &colourSpace)
+                    == 0
             else { throw failure("a JPEG file with a sound header") }
             let layout: Picture.Layout
             switch colourSpace {
@@ -37,7 +39,8 @@ public enum JPEG {
             case Int32(TJCS_RGB.rawValue), Int32(TJCS_YCbCr.rawValue): layout = .rgb
             default:
                 throw Failure(
-                    .scan, "", expected: "a grey or RGB JPEG picture", found: "one in CMYK", remedy: "Convert it to RGB")
+                    .scan, "", expected: "a grey or RGB JPEG picture", found: "one in CMYK", remedy: "Convert it to RGB"
+                )
             }
             let count = try PictureReader.checkedByteCount(
                 width: Int(width), height: Int(height), channels: layout.rawValue, limits: limits)

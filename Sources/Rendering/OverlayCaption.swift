@@ -11,7 +11,8 @@ public struct OverlayCaption: Sendable, Hashable {
     /// What the numbers at the colour bar are; empty: the method.
     public var quantity: String
 
-    public init(scan: String = "", method: String = "", target: String = "", score: String = "", quantity: String = "") {
+    public init(scan: String = "", method: String = "", target: String = "", score: String = "", quantity: String = "")
+    {
         self.scan = scan
         self.method = method
         self.target = target

@@ -28,7 +28,8 @@ extension OverlayRenderer {
     /// - Returns: what was written, plane by plane, by ascending slice. Files are the same at any number of threads.
     /// - Throws: a `Failure` of kind `output` that names the file and what the system said.
     @discardableResult
-    public func writeSlices(_ selection: Selection = .all, to folder: URL, prefix: String = "") throws -> [WrittenSlice] {
+    public func writeSlices(_ selection: Selection = .all, to folder: URL, prefix: String = "") throws -> [WrittenSlice]
+    {
         var jobs: [WrittenSlice] = []
         for plane in style.planes {
             let frame = frame(plane)
@@ -36,7 +37,8 @@ extension OverlayRenderer {
             let digits = max(3, String(frame.sliceCount).count)
             for index in selected(selection, heat) {
                 let number = String(index + 1)
-                let name = "\(prefix)\(plane.rawValue)-\(String(repeating: "0", count: digits - number.count))\(number).png"
+                let name =
+                    "\(prefix)\(plane.rawValue)-\(String(repeating: "0", count: digits - number.count))\(number).png"
                 jobs.append(
                     WrittenSlice(
                         url: folder.appendingPathComponent(name), plane: plane, index: index,

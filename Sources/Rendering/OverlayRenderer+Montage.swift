@@ -26,7 +26,8 @@ extension OverlayRenderer {
             let y = layout.contentY + place / columns * (tileHeight + gap)
             layout.canvas.text(
                 face.fitted(
-                    isPicture ? "" : "\(slice + 1)/\(frame.sliceCount)  \(frame.positionLabel(slice: slice))", width: tileWidth),
+                    isPicture ? "" : "\(slice + 1)/\(frame.sliceCount)  \(frame.positionLabel(slice: slice))",
+                    width: tileWidth),
                 x: x, y: y + 1, face)
             var panelX = x
             for panel in panels(frame, slice, display) {

@@ -45,7 +45,8 @@ public struct OverlayRenderer: Sendable {
         caption: OverlayCaption = OverlayCaption()
     ) throws {
         try self.init(
-            base: .scan(scan, GreyWindow(style.window, of: scan)), grid: scan.grid, heat: heat, mask: mask, style: style,
+            base: .scan(scan, GreyWindow(style.window, of: scan)), grid: scan.grid, heat: heat, mask: mask,
+            style: style,
             caption: caption)
     }
 
@@ -55,7 +56,8 @@ public struct OverlayRenderer: Sendable {
         caption: OverlayCaption = OverlayCaption()
     ) throws {
         try self.init(
-            base: .picture(picture.layout == .gray ? [picture.luminanceVolume] : picture.colourVolumes), grid: picture.grid,
+            base: .picture(picture.layout == .gray ? [picture.luminanceVolume] : picture.colourVolumes),
+            grid: picture.grid,
             heat: heat, mask: mask, style: style, caption: caption)
     }
 
@@ -65,7 +67,8 @@ public struct OverlayRenderer: Sendable {
         for (name, grid) in [("scan", grid), ("heat", heat.grid), ("mask", mask?.grid ?? grid)] {
             guard grid.affine.inverse != nil else {
                 throw Failure(
-                    .scan, "the \(name)'s affine", expected: "a matrix that can be inverted", found: "\(grid.affine.rows)",
+                    .scan, "the \(name)'s affine", expected: "a matrix that can be inverted",
+                    found: "\(grid.affine.rows)",
                     remedy: "Repair the file's qform or sform")
             }
         }
@@ -156,7 +159,9 @@ public struct OverlayRenderer: Sendable {
             let count = frame.sliceCount
             if let slice {
                 parts.append(
-                    .init("\(frame.plane.rawValue) \(slice + 1)/\(count)", widest: "\(frame.plane.rawValue) \(count)/\(count)"))
+                    .init(
+                        "\(frame.plane.rawValue) \(slice + 1)/\(count)",
+                        widest: "\(frame.plane.rawValue) \(count)/\(count)"))
                 let ends = [frame.positionLabel(slice: 0), frame.positionLabel(slice: count - 1)]
                 parts.append(
                     .init(frame.positionLabel(slice: slice), widest: ends.max { $0.count < $1.count }))

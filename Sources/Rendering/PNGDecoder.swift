@@ -33,7 +33,8 @@ extension PNG {
             let stored = count / (32 * 1032)
             guard bytes.count >= stored else {
                 throw Failure(
-                    .scan, "", expected: "at least \(stored) bytes for \(width)×\(height) pixels", found: "\(bytes.count) bytes",
+                    .scan, "", expected: "at least \(stored) bytes for \(width)×\(height) pixels",
+                    found: "\(bytes.count) bytes",
                     remedy: "The file is cut off or lies about its size: copy it again")
             }
             var damaged = false

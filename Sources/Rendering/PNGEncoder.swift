@@ -84,7 +84,8 @@ extension PNG {
                 picture.pixels.withUnsafeBufferPointer { source in
                     for y in 0..<picture.height {
                         let row = UnsafeBufferPointer(rebasing: source[y * rowBytes..<(y + 1) * rowBytes])
-                        let above = y == 0 ? zeros : UnsafeBufferPointer(rebasing: source[(y - 1) * rowBytes..<y * rowBytes])
+                        let above =
+                            y == 0 ? zeros : UnsafeBufferPointer(rebasing: source[(y - 1) * rowBytes..<y * rowBytes])
                         let start = y * (rowBytes + 1)
                         target[start] = filter.rawValue
                         let out = UnsafeMutableBufferPointer(rebasing: target[start + 1..<start + 1 + rowBytes])

@@ -89,7 +89,8 @@ public struct Colour: Sendable, Hashable {
     }
 
     public init(hex: UInt32) {
-        self.init(UInt8(truncatingIfNeeded: hex >> 16), UInt8(truncatingIfNeeded: hex >> 8), UInt8(truncatingIfNeeded: hex))
+        self.init(
+            UInt8(truncatingIfNeeded: hex >> 16), UInt8(truncatingIfNeeded: hex >> 8), UInt8(truncatingIfNeeded: hex))
     }
 
     public static let black = Colour(0, 0, 0)

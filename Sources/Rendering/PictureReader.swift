@@ -40,7 +40,8 @@ public enum PictureReader {
             throw failure
         } catch {
             throw Failure(
-                .scan, url.path, expected: "a readable file", found: "the system's answer '\(error.localizedDescription)'",
+                .scan, url.path, expected: "a readable file",
+                found: "the system's answer '\(error.localizedDescription)'",
                 remedy: "Check its permissions")
         }
         do { return try decode(data, limits: limits) } catch let failure as Failure { throw failure.within(url.path) }
@@ -64,7 +65,8 @@ public enum PictureReader {
         let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
         guard !overflow, pixels <= limits.pixels else {
             throw Failure(
-                .scan, "", expected: "a picture of at most \(limits.pixels) pixels", found: "a size of \(width)×\(height)",
+                .scan, "", expected: "a picture of at most \(limits.pixels) pixels",
+                found: "a size of \(width)×\(height)",
                 remedy: "Crop or shrink it")
         }
         return pixels * channels
@@ -75,9 +77,11 @@ public enum PictureReader {
         let known: [([UInt8], String)] = [
             ([0x47, 0x49, 0x46, 0x38], "a GIF picture"), ([0x42, 0x4D], "a BMP picture"),
             ([0x49, 0x49, 0x2A, 0x00], "a TIFF picture"), ([0x4D, 0x4D, 0x00, 0x2A], "a TIFF picture"),
-            ([0x52, 0x49, 0x46, 0x46], "a RIFF file (WebP?)"), ([0x1F, 0x8B], "gzip data"), ([0x50, 0x4B], "a zip archive"),
+            ([0x52, 0x49, 0x46, 0x46], "a RIFF file (WebP?)"), ([0x1F, 0x8B], "gzip data"),
+            ([0x50, 0x4B], "a zip archive"),
         ]
         if let (_, name) = known.first(where: { start.starts(with: $0.0) }) { return name }
-        return "a file that begins with " + start.map { String($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+        return "a file that begins with "
+            + start.map { String($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
     }
 }
