@@ -30,6 +30,8 @@ public enum OperatorCatalogue {
         BatchNormalization.self, InstanceNormalization.self, GroupNormalization.self, LayerNormalization.self,
         RMSNormalization.self, LpNormalization.self, MeanVarianceNormalization.self, LRN.self, Softmax.self,
         LogSoftmax.self,
+        // Convolution
+        Conv.self, ConvTranspose.self, MaxPool.self, AveragePool.self, LpPool.self, GlobalPool.self, MaxUnpool.self,
     ]
 
     private static let byType: [String: any Operator.Type] = {

@@ -60,6 +60,10 @@ public struct Tensor<Scalar: Sendable>: @unchecked Sendable {
         return try body(UnsafeMutableBufferPointer(start: storage.base, count: storage.count))
     }
 
+    /// Names the storage while the tensor lives: equal for tensors that share it, so for what is derived from constant
+    /// weights once and kept. Whoever keeps an identity must keep the tensor too.
+    public var identity: ObjectIdentifier { ObjectIdentifier(storage) }
+
     /// The elements in row-major order.
     public var values: [Scalar] { withUnsafeBuffer { Array($0) } }
 

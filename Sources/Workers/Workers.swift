@@ -60,6 +60,8 @@ public final class Workers: Sendable {
             call.work()
             state.withdraw(call)
             call.waitForOthers()
+            // A helper may still hold the call for a moment after it left; the body must not outlive this scope with it.
+            call.body = nil
         }
     }
 
@@ -106,7 +108,8 @@ private struct UncheckedBody: @unchecked Sendable {
 /// One call: a counter of pieces handed out, and how many threads are still inside.
 private final class Call: @unchecked Sendable {
     let count: Int
-    let body: UncheckedBody
+    /// Read only between entering and leaving.
+    var body: UncheckedBody?
     private let next = Atomic<Int>(0)
     private let condition = NSCondition()
     private var helpers = 0
@@ -119,6 +122,7 @@ private final class Call: @unchecked Sendable {
     var hasWork: Bool { next.load(ordering: .relaxed) < count }
 
     func work() {
+        guard let body else { return }
         while true {
             let index = next.add(1, ordering: .relaxed).oldValue
             if index >= count { return }

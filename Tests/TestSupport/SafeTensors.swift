@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 
 /// Reads a `.safetensors` file: the form in which reference tensors are kept. Float32, int64 and uint8/bool entries only.
-public struct SafeTensors {
+public struct SafeTensors: Sendable {
     public let metadata: [String: String]
     private let entries: [String: (dtype: String, shape: [Int], range: Range<Int>)]
     private let payload: Data

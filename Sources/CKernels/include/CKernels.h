@@ -1,1 +1,4 @@
 #pragma once
+
+#include "DirectConvolution.h"
+#include "Pooling.h"

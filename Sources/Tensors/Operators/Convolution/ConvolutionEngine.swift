@@ -1,0 +1,95 @@
+import CKernels
+import Failures
+import Synchronization
+import Workers
+
+/// Computes convolutions and their pullbacks by whichever kernel suits the extents.
+///
+/// Every engine cuts its work by the extents alone, so that the result has the same bits on any number of threads.
+public enum ConvolutionEngine {
+    /// The output `[batch, channels, spatial…]`.
+    static func forward(
+        _ convolution: Convolution, input: Tensor<Float>, weight: Tensor<Float>, bias: Tensor<Float>?,
+        cache: PackedWeights
+    ) throws -> Tensor<Float> {
+        try run(convolution, .forward, from: input, weight: weight, bias: bias, cache: cache)
+    }
+
+    /// The gradient with respect to the input; with `bias` (one value an input channel), a transposed convolution.
+    static func backwardData(
+        _ convolution: Convolution, gradient: Tensor<Float>, weight: Tensor<Float>, bias: Tensor<Float>? = nil,
+        cache: PackedWeights
+    ) throws -> Tensor<Float> {
+        try run(convolution, .backwardData, from: gradient, weight: weight, bias: bias, cache: cache)
+    }
+
+    private static func run(
+        _ convolution: Convolution, _ direction: Convolution.Direction, from: Tensor<Float>, weight: Tensor<Float>,
+        bias: Tensor<Float>?, cache: PackedWeights
+    ) throws -> Tensor<Float> {
+        let shape = direction == .forward ? convolution.outputShape : convolution.inputShape
+        guard shape.elementCount > 0, from.count > 0 else { return Tensor(shape: shape, repeating: 0) }
+        if let schedule = OneDNNSchedule.of(convolution, direction, bias: bias != nil) {
+            return try schedule.run(from: from, weight: weight, bias: bias, cache: cache)
+        }
+        return byDefinition(convolution, direction, from: from, weight: weight, bias: bias)
+    }
+
+    /// The loops of the definition: for what no library kernel takes, and for tests to compare with.
+    static func byDefinition(
+        _ convolution: Convolution, _ direction: Convolution.Direction, from: Tensor<Float>, weight: Tensor<Float>,
+        bias: Tensor<Float>?
+    ) -> Tensor<Float> {
+        let forward = direction == .forward
+        let channels = forward ? convolution.outputChannels : convolution.inputChannels
+        let shape = forward ? convolution.outputShape : convolution.inputShape
+        return Tensor(shape: shape) { to in
+            from.withUnsafeBuffer { from in
+                weight.withUnsafeBuffer { weight in
+                    Workers.shared.forEach(convolution.batch * channels) { plane in
+                        var c = convolution.description
+                        let (image, channel) = (plane / channels, plane % channels)
+                        let compute = forward ? tomo_direct_forward : tomo_direct_backward_data
+                        compute(
+                            &c, from.baseAddress, weight.baseAddress, bias?[flat: channel] ?? 0, to.baseAddress,
+                            Int64(image), Int64(channel))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradient with respect to the weights.
+    static func backwardWeights(
+        _ convolution: Convolution, input: Tensor<Float>, gradient: Tensor<Float>
+    ) -> Tensor<Float> {
+        Tensor(shape: convolution.weightShape) { to in
+            input.withUnsafeBuffer { input in
+                gradient.withUnsafeBuffer { gradient in
+                    Workers.shared.forEach(convolution.outputChannels) { channel in
+                        var c = convolution.description
+                        tomo_direct_backward_weights(
+                            &c, input.baseAddress, gradient.baseAddress, to.baseAddress, Int64(channel))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradient with respect to a bias: the sum over batch and space of each channel's gradient.
+    static func biasGradient(_ gradient: Tensor<Float>) -> Tensor<Float> {
+        let (batch, channels) = (gradient.shape[0], gradient.shape[1])
+        let plane = gradient.shape[2...].reduce(1, *)
+        return gradient.withUnsafeBuffer { gradient in
+            Tensor(shape: [channels]) { to in
+                Workers.shared.forEach(channels) { channel in
+                    var sum = 0.0
+                    for image in 0..<batch where plane > 0 {
+                        sum += tomo_sum(gradient.baseAddress! + (image * channels + channel) * plane, Int64(plane))
+                    }
+                    to[channel] = Float(sum)
+                }
+            }
+        }
+    }
+}
