@@ -17,15 +17,22 @@ import Workers
 
     static let shapes = [
         Shape(input: [1, 3, 6, 7], weight: [4, 3, 3, 3], attributes: ["pads": .ints([1, 1, 1, 1])]),
-        Shape(input: [2, 4, 5, 6, 5], weight: [6, 2, 2, 3, 3], attributes: ["group": .int(2), "strides": .ints([1, 2, 2])]),
-        Shape(type: "ConvTranspose", input: [1, 4, 3, 4, 3], weight: [4, 3, 3, 3, 3], attributes: ["strides": .ints([2, 2, 1])]),
+        Shape(
+            input: [2, 4, 5, 6, 5], weight: [6, 2, 2, 3, 3],
+            attributes: ["group": .int(2), "strides": .ints([1, 2, 2])]),
+        Shape(
+            type: "ConvTranspose", input: [1, 4, 3, 4, 3], weight: [4, 3, 3, 3, 3],
+            attributes: ["strides": .ints([2, 2, 1])]),
         Shape(
             type: "MaxPool", input: [1, 2, 6, 6, 6], weight: [],
-            attributes: ["kernel_shape": .ints([3, 3, 3]), "strides": .ints([2, 2, 2]), "pads": .ints([1, 1, 1, 1, 1, 1])]),
+            attributes: [
+                "kernel_shape": .ints([3, 3, 3]), "strides": .ints([2, 2, 2]), "pads": .ints([1, 1, 1, 1, 1, 1]),
+            ]),
         Shape(
             type: "AveragePool", input: [1, 2, 7, 6], weight: [],
             attributes: ["kernel_shape": .ints([3, 2]), "dilations": .ints([2, 1]), "pads": .ints([1, 0, 0, 1])]),
-        Shape(type: "LpPool", input: [1, 2, 6, 6], weight: [], attributes: ["kernel_shape": .ints([2, 3]), "p": .int(3)]),
+        Shape(
+            type: "LpPool", input: [1, 2, 6, 6], weight: [], attributes: ["kernel_shape": .ints([2, 3]), "p": .int(3)]),
         Shape(type: "GlobalLpPool", input: [1, 3, 4, 5], weight: []),
     ]
 
@@ -45,7 +52,8 @@ import Workers
         for trial in 0..<4 {
             let direction = noise(shape.input, seed: UInt64(10 + trial))
             func value(_ sign: Float) throws -> Double {
-                let moved = Tensor<Float>(shape: x.shape, values: zip(x.values, direction.values).map { $0 + sign * step * $1 })
+                let moved = Tensor<Float>(
+                    shape: x.shape, values: zip(x.values, direction.values).map { $0 + sign * step * $1 })
                 return zip(try operation.floats([.float(moved)] + rest).values, g.values)
                     .reduce(0) { $0 + Double($1.0) * Double($1.1) }
             }
@@ -57,12 +65,17 @@ import Workers
 
     /// The same bits at widths of 1, 2 and 8, on shapes that are cut in slabs, channels and images.
     @Test(arguments: [
-        Shape(input: [1, 16, 20, 24, 24], weight: [32, 16, 3, 3, 3], attributes: ["pads": .ints([1, 1, 1, 1, 1, 1])]),
+        Shape(
+            input: [1, 16, 20, 24, 24], weight: [32, 16, 3, 3, 3], attributes: ["pads": .ints([1, 1, 1, 1, 1, 1])]),
         Shape(input: [1, 128, 6, 6], weight: [256, 128, 3, 3], attributes: ["pads": .ints([1, 1, 1, 1])]),
         Shape(input: [3, 8, 30, 31], weight: [24, 8, 5, 5], attributes: ["strides": .ints([2, 2])]),
         Shape(input: [1, 64, 12, 12, 12], weight: [64, 64, 1, 1, 1]),
-        Shape(type: "ConvTranspose", input: [1, 32, 12, 12, 12], weight: [32, 16, 2, 2, 2], attributes: ["strides": .ints([2, 2, 2])]),
-        Shape(type: "ConvTranspose", input: [1, 16, 31, 29], weight: [16, 16, 3, 3], attributes: ["strides": .ints([2, 2]), "pads": .ints([1, 1, 1, 1])]),
+        Shape(
+            type: "ConvTranspose", input: [1, 32, 12, 12, 12], weight: [32, 16, 2, 2, 2],
+            attributes: ["strides": .ints([2, 2, 2])]),
+        Shape(
+            type: "ConvTranspose", input: [1, 16, 31, 29], weight: [16, 16, 3, 3],
+            attributes: ["strides": .ints([2, 2]), "pads": .ints([1, 1, 1, 1])]),
     ]) func bitsDoNotDependOnThreads(_ shape: Shape) throws {
         let x = noise(shape.input, seed: 4)
         let inputs: [Value?] = [.float(x), .float(noise(shape.weight, seed: 5))]
@@ -115,7 +128,8 @@ import Workers
         // More than there is: the surplus is bias.
         let wide = try ConvTranspose(node("ConvTranspose", ["output_shape": .ints([9])]))
         let y = try wide.floats([
-            .float(noise([1, 1, 3], seed: 1)), .float(noise([1, 1, 2], seed: 2)), .float(Tensor(shape: [1], values: [0.5])),
+            .float(noise([1, 1, 3], seed: 1)), .float(noise([1, 1, 2], seed: 2)),
+            .float(Tensor(shape: [1], values: [0.5])),
         ])
         #expect(y.values[4...] == [0.5, 0.5, 0.5, 0.5, 0.5])
     }
@@ -144,22 +158,30 @@ import Workers
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["dilations": .ints([1 << 40, 1])]),
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["pads": .ints([-9, 0, 0, 0])]),
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["pads": .ints([1, 1])]),
-        Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["pads": .ints([1 << 29, 1 << 29, 1 << 29, 1 << 29])]),
+        Shape(
+            input: [1, 3, 8, 8], weight: [4, 3, 3, 3],
+            attributes: ["pads": .ints([1 << 29, 1 << 29, 1 << 29, 1 << 29])]),
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["group": .int(0)]),
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["group": .int(2)]),
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["kernel_shape": .ints([5, 5])]),
         Shape(input: [1, 3, 8, 8], weight: [4, 3, 3, 3], attributes: ["auto_pad": .string("SAME")]),
         Shape(input: [1, 3, 0, 8], weight: [4, 3, 1, 1]),
         Shape(type: "ConvTranspose", input: [1, 3, 8, 8], weight: [4, 3, 3, 3]),
-        Shape(type: "ConvTranspose", input: [1, 4, 2, 2], weight: [4, 3, 3, 3], attributes: ["pads": .ints([3, 3, 3, 3])]),
-        Shape(type: "ConvTranspose", input: [1, 4, 1 << 29, 2], weight: [4, 3, 3, 3], attributes: ["strides": .ints([1 << 29, 1])]),
+        Shape(
+            type: "ConvTranspose", input: [1, 4, 2, 2], weight: [4, 3, 3, 3], attributes: ["pads": .ints([3, 3, 3, 3])]),
+        Shape(
+            type: "ConvTranspose", input: [1, 4, 1 << 29, 2], weight: [4, 3, 3, 3],
+            attributes: ["strides": .ints([1 << 29, 1])]),
         Shape(type: "ConvTranspose", input: [1, 4, 8, 8], weight: [4, 3, 3, 3], attributes: ["group": .int(3)]),
         Shape(type: "MaxPool", input: [1, 4, 8, 8], weight: []),
         Shape(type: "MaxPool", input: [1, 4, 8, 8], weight: [], attributes: ["kernel_shape": .ints([0, 1])]),
         Shape(type: "MaxPool", input: [1, 4, 8, 8], weight: [], attributes: ["kernel_shape": .ints([9, 9])]),
         Shape(type: "MaxPool", input: [1, 4, 8, 8], weight: [], attributes: ["kernel_shape": .ints([3])]),
-        Shape(type: "AveragePool", input: [1, 4, 8, 8], weight: [], attributes: ["kernel_shape": .ints([2, 2]), "count_include_pad": .float(1)]),
-        Shape(type: "LpPool", input: [1, 4, 8, 8], weight: [], attributes: ["kernel_shape": .ints([2, 2]), "p": .int(0)]),
+        Shape(
+            type: "AveragePool", input: [1, 4, 8, 8], weight: [],
+            attributes: ["kernel_shape": .ints([2, 2]), "count_include_pad": .float(1)]),
+        Shape(
+            type: "LpPool", input: [1, 4, 8, 8], weight: [], attributes: ["kernel_shape": .ints([2, 2]), "p": .int(0)]),
         Shape(type: "GlobalAveragePool", input: [4], weight: []),
         Shape(type: "GlobalMaxPool", input: [1, 4, 0], weight: []),
     ]) func nonsenseIsRefused(_ shape: Shape) throws {

@@ -50,7 +50,8 @@ public struct Conv: Operator {
             input[1] % groups == 0, weight[1] == input[1] / groups, weight[0] % groups == 0
         else {
             throw node.failure(
-                expected: "weights [M, \(input[1])/\(groups), kernel…] for an input \(input), M a multiple of \(groups)",
+                expected:
+                    "weights [M, \(input[1])/\(groups), kernel…] for an input \(input), M a multiple of \(groups)",
                 found: "shape \(weight)", remedy: "Check that the input has the channels the network was trained on")
         }
         let kernel = Array(weight[2...])

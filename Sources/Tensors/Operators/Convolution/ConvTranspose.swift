@@ -98,7 +98,8 @@ public struct ConvTranspose: Operator {
         }
         guard (0..<3).allSatisfy({ output[$0] > 0 && output[$0] <= WindowAttributes.largestExtent }) else {
             throw node.failure(
-                expected: "pads that leave some of the output", found: "pads \(window.pads ?? []) for an input \(input)")
+                expected: "pads that leave some of the output", found: "pads \(window.pads ?? []) for an input \(input)"
+            )
         }
         let sliding = SpatialWindow(
             rank: rank, input: output, output: extents, kernel: kernel, stride: stride, dilation: dilation,

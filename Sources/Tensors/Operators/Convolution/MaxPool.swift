@@ -40,7 +40,9 @@ public struct MaxPool: Operator {
         let input = try node.input(inputs, 0, "X")
         let sliding = try window.poolWindow(input.shape)
         let shape = try node.possible(Array(input.shape[..<2]) + sliding.outputShape)
-        guard let x = try node.float(input, "X") else { return [.pending(shape)] + (wantsIndices ? [.pending(shape)] : []) }
+        guard let x = try node.float(input, "X") else {
+            return [.pending(shape)] + (wantsIndices ? [.pending(shape)] : [])
+        }
         if wantsIndices {
             let (values, indices) = withIndices(x, sliding, shape)
             return [.float(values), .integer(indices)]

@@ -81,7 +81,8 @@ struct OneDNNSchedule: Sendable {
         let wanted = max(1, min(rows, 16 / max(1, convolution.batch), Int(work / 2e6)))
         var height = (rows + wanted - 1) / wanted
         // A slab's blocked copies should not outgrow the outer cache by much.
-        let rowBytes = 4 * (window.inputCount * convolution.inputChannels + window.outputCount * convolution.outputChannels)
+        let rowBytes =
+            4 * (window.inputCount * convolution.inputChannels + window.outputCount * convolution.outputChannels)
             / max(1, rows)
         height = max(1, min(height, (24 << 20) / max(1, rowBytes)))
         var slabs: [Range<Int>] = []

@@ -84,7 +84,8 @@ struct WindowAttributes: Sendable {
     func spatialExtents(of shape: [Int]) throws -> [Int] {
         guard (3...5).contains(shape.count) else {
             throw node.failure(
-                expected: "an input [batch, channels, spatial…] with one to three spatial axes", found: "shape \(shape)")
+                expected: "an input [batch, channels, spatial…] with one to three spatial axes", found: "shape \(shape)"
+            )
         }
         guard shape.allSatisfy({ $0 >= 0 && $0 <= Self.largestExtent }), shape[1] > 0 else {
             throw node.failure(expected: "extents of 1 to \(Self.largestExtent)", found: "shape \(shape)")
