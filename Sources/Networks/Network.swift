@@ -34,6 +34,7 @@ public final class Network: Sendable {
     let producers: [Int?]
     /// The nodes that read a tensor, by tensor number.
     let consumers: [[Int]]
+    let usualAnalysis = AnalysisBox()
 
     /// Reads the network in `url`.
     ///
