@@ -46,7 +46,8 @@ extension Network {
         return shapes
     }
 
-    /// All tensors as far as shapes determine them: real where they depend on shapes and constants alone, else pending.
+    /// All tensors as far as shapes determine them: right where they depend on shapes and constants alone (see
+    /// ``carriesData``), else of the right shape.
     func interpret(_ inputShapes: [String: [Int]]) throws -> [Value?] {
         var values: [String: Value] = [:]
         for input in inputs {

@@ -33,8 +33,10 @@ struct GraphBuilder {
     private let files: ExternalFiles
     private let opset: Int
     private var functions: [FunctionKey: FunctionFile] = [:]
-    /// What is known of tensors: real values, or pending ones whose shape is fixed.
+    /// What is known of tensors: constants, or, for those in ``data``, values of which only the shape counts.
     private var known: [String: Value] = [:]
+    /// Tensors that depend on what the inputs hold.
+    private var data: Set<String> = []
     private var result = Result()
     private var lacking: [(draft: Draft, reason: String)] = []
     /// Tensors that come after an operator we lack.
@@ -117,6 +119,7 @@ struct GraphBuilder {
             if initializers[input.name] != nil { continue }
             let port = try port(input, "input")
             result.inputs.append(port)
+            data.insert(port.name)
             if let shape = port.fixedShape, port.elementType.kind == .float { known[port.name] = .pending(shape) }
         }
     }
@@ -349,10 +352,11 @@ struct GraphBuilder {
         guard let operation = try OperatorCatalogue.make(description) else {
             return lack(draft, draft.type == "Loop" || draft.type == "Scan" ? "loops are not run" : "")
         }
+        let carriesData = description.inputs.contains(where: data.contains) && !description.readsShapesOnly
+        if carriesData { data.formUnion(description.outputs) }
         if let outputs = try folded(description, operation) {
-            let real = outputs.allSatisfy { !$0.isPending }
             for (name, value) in zip(description.outputs, outputs) where !name.isEmpty { known[name] = value }
-            if real { return }
+            if !carriesData { return }
         }
         result.nodes.append((description, operation, draft.modulePath))
     }
@@ -428,7 +432,9 @@ struct GraphBuilder {
 
     /// Puts the branch that a constant condition chooses in place of an If.
     private mutating func placeBranch(_ draft: Draft, depth: Int) throws {
-        guard case .boolean(let condition)? = draft.inputs.first.flatMap({ known[$0] }), condition.count == 1 else {
+        guard let name = draft.inputs.first, !data.contains(name), case .boolean(let condition)? = known[name],
+            condition.count == 1
+        else {
             return lack(draft, "its condition is known only while the network runs; export with fixed input shapes")
         }
         let key = condition[flat: 0] ? "then_branch" : "else_branch"
@@ -499,7 +505,9 @@ struct GraphBuilder {
             kept.append(node)
         }
         result.nodes = kept.reversed()
-        for (name, value) in known where needed.contains(name) && !value.isPending { result.constants[name] = value }
+        for (name, value) in known where needed.contains(name) && !data.contains(name) {
+            result.constants[name] = value
+        }
     }
 
     private mutating func countParameters() {
@@ -565,6 +573,9 @@ extension GraphFile {
 }
 
 extension NodeDescription {
+    /// Whether the outputs depend on the inputs' shapes alone.
+    var readsShapesOnly: Bool { type == "Shape" || type == "Size" }
+
     /// Runs `body`; a failure that does not name this node yet gets its name.
     func locating<Result>(_ body: () throws -> Result) throws -> Result {
         do { return try body() } catch let failure as Failure {

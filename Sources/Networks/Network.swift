@@ -34,6 +34,8 @@ public final class Network: Sendable {
     let producers: [Int?]
     /// The nodes that read a tensor, by tensor number.
     let consumers: [[Int]]
+    /// Whether a tensor depends on what the inputs hold, and not on their shapes alone; by tensor number.
+    let carriesData: [Bool]
     let usualAnalysis = AnalysisBox()
 
     /// Reads the network in `url`.
@@ -112,8 +114,15 @@ public final class Network: Sendable {
         for (name, value) in graph.constants { constants[ids[name]!] = value }
         var producers = [Int?](repeating: nil, count: names.count)
         var consumers = [[Int]](repeating: [], count: names.count)
+        var data = [Bool](repeating: false, count: names.count)
+        for input in graph.inputs { data[ids[input.name]!] = true }
         for node in nodes {
-            for id in node.outputIDs { if let id { producers[id] = node.index } }
+            let carries = !node.description.readsShapesOnly && node.inputIDs.contains { $0.map { data[$0] } ?? false }
+            for id in node.outputIDs {
+                guard let id else { continue }
+                producers[id] = node.index
+                data[id] = carries
+            }
             for id in Set(node.inputIDs.compactMap { $0 }) { consumers[id].append(node.index) }
         }
         self.nodes = nodes
@@ -122,6 +131,7 @@ public final class Network: Sendable {
         constantValues = constants
         self.producers = producers
         self.consumers = consumers
+        carriesData = data
     }
 
     /// Operators changed their meaning too much before this version to be read.

@@ -64,6 +64,7 @@ struct Analysis: Sendable {
     let values: [Value?]
     /// Places in the first input of floats.
     let positions: Positions
+    private let data: [Bool]
     private let producers: [Int?]
     private let nodeInputs: [[Int?]]
 
@@ -74,12 +75,12 @@ struct Analysis: Sendable {
             throw Failure(.network, "graph '\(network.name)'", expected: "an input of floats", found: "none")
         }
         positions = Positions(network, input: input.name, values: values)
+        data = network.carriesData
         producers = network.producers
         nodeInputs = network.nodes.map(\.inputIDs)
     }
 
-    /// Whether a tensor depends on what the inputs hold, and not on their shapes alone.
-    func carriesData(_ id: Int) -> Bool { values[id]?.isPending ?? true }
+    func carriesData(_ id: Int) -> Bool { data[id] }
 
     /// Inputs of a node that carry data.
     func dataInputs(_ node: Int) -> [Int] { nodeInputs[node].compactMap { $0 }.filter(carriesData) }

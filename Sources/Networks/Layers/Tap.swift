@@ -115,7 +115,9 @@ extension Network {
         let input = tensorIDs[analysis.positions.input]!
         var list = [describe(input, tap(tensorNames[input], input), nil, aliases[input] ?? [], analysis)]
         for node in nodes {
-            guard let id = node.outputIDs.first ?? nil, analysis.values[id]?.isPending ?? false else { continue }
+            guard let id = node.outputIDs.first ?? nil, analysis.carriesData(id),
+                analysis.values[id]?.isPending ?? false
+            else { continue }
             let tap = Tap(name: node.name, tensor: tensorNames[id], node: node.name)
             list.append(describe(id, tap, node, aliases[id] ?? [], analysis))
         }

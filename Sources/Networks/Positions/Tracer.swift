@@ -14,8 +14,7 @@ struct Tracer {
         placings[input] = .placed(Trace(input: values[input]!.shape))
         for node in network.nodes {
             let inputs = node.inputIDs.map { id -> Placing in
-                // What is known as a value depends on shapes alone, not on what the voxels hold.
-                guard let id, values[id]?.isPending ?? true else { return .free }
+                guard let id, network.carriesData[id] else { return .free }
                 return placings[id]
             }
             let lost = inputs.compactMap { if case .lost(let reason) = $0 { reason } else { nil } }
