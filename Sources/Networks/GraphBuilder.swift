@@ -37,6 +37,8 @@ struct GraphBuilder {
     private var known: [String: Value] = [:]
     /// Tensors that depend on what the inputs hold.
     private var data: Set<String> = []
+    /// Data that are integers or booleans, and what depends on them: their placeholders may have misled about shapes.
+    private var shaky: Set<String> = []
     private var result = Result()
     private var lacking: [(draft: Draft, reason: String)] = []
     /// Tensors that come after an operator we lack.
@@ -354,9 +356,18 @@ struct GraphBuilder {
         }
         let carriesData = description.inputs.contains(where: data.contains) && !description.readsShapesOnly
         if carriesData { data.formUnion(description.outputs) }
-        if let outputs = try folded(description, operation) {
-            for (name, value) in zip(description.outputs, outputs) where !name.isEmpty { known[name] = value }
-            if !carriesData { return }
+        let isShaky = carriesData && description.inputs.contains(where: shaky.contains)
+        if isShaky { shaky.formUnion(description.outputs) }
+        do {
+            if let outputs = try folded(description, operation) {
+                for (name, value) in zip(description.outputs, outputs) where !name.isEmpty {
+                    known[name] = value
+                    if carriesData, value.kind != .float { shaky.insert(name) }
+                }
+                if !carriesData { return }
+            }
+        } catch  where isShaky {
+            // The run will tell: there the values are real.
         }
         result.nodes.append((description, operation, draft.modulePath))
     }
