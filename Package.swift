@@ -22,7 +22,8 @@ let package = Package(
                 "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors", "Volumes", "Workers",
                 "Failures",
             ]),
-        .target(name: "Reports", dependencies: ["Explanations", "Rendering", "Volumes", "Workers", "Failures", "CZlib"]),
+        .target(
+            name: "Reports", dependencies: ["Explanations", "Rendering", "Volumes", "Workers", "Failures", "CZlib"]),
         .target(
             name: "Explanations",
             dependencies: ["Preparations", "Networks", "Tensors", "Volumes", "Workers", "Failures"]),
@@ -38,7 +39,8 @@ let package = Package(
         .target(name: "CKernels"),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
         .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
-        .target(name: "CNIfTI", linkerSettings: [.linkedLibrary("nifti2"), .linkedLibrary("znz"), .linkedLibrary("z")]),
+        .target(
+            name: "CNIfTI", linkerSettings: [.linkedLibrary("nifti2"), .linkedLibrary("znz"), .linkedLibrary("z")]),
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("turbojpeg")]),
         .target(name: "CDeflate", linkerSettings: [.linkedLibrary("deflate")]),
@@ -49,9 +51,12 @@ let package = Package(
         .testTarget(name: "WorkersTests", dependencies: ["Workers", "TestSupport"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Workers", "TestSupport"]),
         .testTarget(name: "NetworksTests", dependencies: ["Networks", "Tensors", "TestSupport"]),
-        .testTarget(name: "VolumesTests", dependencies: ["Volumes", "Workers", "Failures", "CNIfTI", "TestSupport"]),
-        .testTarget(name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "Failures", "TestSupport"]),
-        .testTarget(name: "RenderingTests", dependencies: ["Rendering", "Volumes", "Workers", "Failures", "TestSupport"]),
+        .testTarget(
+            name: "VolumesTests", dependencies: ["Volumes", "Workers", "Failures", "CNIfTI", "CZlib", "TestSupport"]),
+        .testTarget(
+            name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "Failures", "TestSupport"]),
+        .testTarget(
+            name: "RenderingTests", dependencies: ["Rendering", "Volumes", "Workers", "Failures", "TestSupport"]),
         .testTarget(
             name: "ExplanationsTests",
             dependencies: ["Explanations", "Preparations", "Networks", "Tensors", "Volumes", "TestSupport"]),

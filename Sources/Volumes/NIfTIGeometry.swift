@@ -134,7 +134,8 @@ extension NIfTIHeader {
         if affine.isUsable { return affine }
         // A single slice often comes without its normal.
         if spatialShape.z == 1, affine.k == .zero {
-            let normal = affine.i.cross(affine.j)
+            // qfac is -1 where i, j, k are left-handed.
+            let normal = affine.i.cross(affine.j) * (pixdim[0] < 0 ? -1 : 1)
             let length = normal.length
             if length > 0, length.isFinite {
                 affine.k = normal / length * steps.z

@@ -27,4 +27,14 @@ import Workers
             }
         }
     }
+
+    @Test("a call returns only when no thread holds its closure any more: many short calls do not trap")
+    func manyShortCalls() {
+        let workers = Workers(width: 8)
+        for _ in 0..<20000 {
+            let total = Atomic(0)
+            workers.forEach(3) { piece in total.add(piece, ordering: .relaxed) }
+            #expect(total.load(ordering: .relaxed) == 3)
+        }
+    }
 }
