@@ -22,4 +22,18 @@ public struct HUWindow: Sendable, Hashable {
     public static let bone = HUWindow(level: 400, width: 1800)
     public static let brain = HUWindow(level: 40, width: 80)
     public static let abdomen = HUWindow(level: 50, width: 400)
+
+    /// The presets by name, in the order in which help lists them.
+    public static let presets: [(name: String, window: HUWindow)] = [
+        ("lung", lung), ("mediastinum", mediastinum), ("bone", bone), ("brain", brain), ("abdomen", abdomen),
+    ]
+
+    /// The preset of this name, whatever its case; nil when there is none.
+    public init?(named name: String) {
+        guard let preset = Self.presets.first(where: { $0.name == name.lowercased() }) else { return nil }
+        self = preset.window
+    }
+
+    /// 0 at and below `lower`, 1 at and above `upper`, linear between.
+    public func callAsFunction(_ value: Float) -> Float { min(max((value - lower) / width, 0), 1) }
 }

@@ -291,6 +291,7 @@ def write_all():
     expect("not_finite.nii")
 
     write_broken(plain, hu)
+    write_grids()
     (DATA / "expected.json").write_text(json.dumps(expected, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n")
     total = sum(path.stat().st_size for path in DATA.iterdir())
     print(f"{len(expected)} readable files, {len(list(DATA.glob('broken_*')))} broken ones, {total // 1024} KiB")
@@ -351,6 +352,87 @@ def write_broken(plain, hu):
     save("zip.nii", b"PK\x03\x04" + bytes(100))
     save("lfs.nii.gz", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     save("text.nii", b"a text that is no scan at all, but long enough for a header" * 10)
+
+
+def random_affine(rng, shear=0.0):
+    """A rotation anywhere, three voxel sizes, perhaps mirrored, perhaps sheared."""
+    q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    affine = np.eye(4)
+    affine[:3, :3] = q @ np.diag(rng.uniform(0.4, 4, 3)) @ (np.eye(3) + shear * rng.uniform(-1, 1, (3, 3)))
+    affine[:3, 3] = rng.uniform(-200, 200, 3)
+    return affine
+
+
+def write_grids():
+    """Orientation, reorientation, resampling, smoothing and masks: nibabel, SciPy and MONAI on small volumes."""
+    import torch
+    from monai.networks.layers import gaussian_1d
+    from safetensors.numpy import save_file
+    from scipy import ndimage
+
+    rng = np.random.default_rng(7)
+    tensors, meta = {}, {}
+
+    def put(name, array, dtype=np.float32):
+        """i fastest, as volumes are stored."""
+        tensors[name] = np.ascontiguousarray(array.T.astype(dtype))
+
+    affines = [random_affine(rng, shear) for shear in (0, 0.3, 0.6) for _ in range(40)]
+    meta["axcodes"] = [[a.flatten().tolist(), "".join(nib.aff2axcodes(a))] for a in affines]
+
+    volume = rng.normal(size=(7, 6, 5)).astype(np.float32)
+    affine = random_affine(rng, 0.2)
+    put("volume", volume)
+    meta["affine"] = affine.flatten().tolist()
+    meta["reoriented"] = []
+    start = nib.orientations.io_orientation(affine)
+    for index, code in enumerate(("RAS", "LPS", "SLP", "ILA", "AIR", "PSR")):
+        turn = nib.orientations.ornt_transform(start, nib.orientations.axcodes2ornt(code))
+        put(f"reoriented.{index}", nib.orientations.apply_orientation(volume, turn))
+        moved = affine @ nib.orientations.inv_ornt_aff(turn, volume.shape)
+        meta["reoriented"].append([code, moved.flatten().tolist()])
+
+    # Resampling: targets that are oblique, aligned and finer, aligned with axes swapped and one reversed. No sample lies
+    # half-way between voxels, where rules of rounding differ.
+    swap = np.array([[0, 0, 1.3, 0.21], [-0.7, 0, 0, 5.13], [0, 0.45, 0, -0.57], [0, 0, 0, 1]])
+    fine = np.diag([0.4, 0.55, 0.8, 1]) + np.array([[0, 0, 0, -0.87], [0, 0, 0, 0.33], [0, 0, 0, -0.41], [0] * 4])
+    turned = np.eye(4)
+    turned[:3, :3] = ROTATION * 0.9
+    turned[:3, 3] = [0.3, -1.2, 0.4]
+    meta["resampled"] = []
+    for label, inner in (("oblique", turned), ("fine", fine), ("swapped", swap)):
+        shape = (9, 8, 6)
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1) @ inner[:3, :3].T + inner[:3, 3]
+        where = np.moveaxis(index, -1, 0)
+        inside = np.all((index >= -0.5) & (index <= np.array(volume.shape) - 0.5), axis=-1)
+        results = {
+            "border": ndimage.map_coordinates(volume.astype(float), where, order=1, mode="nearest"),
+            "fading": ndimage.map_coordinates(volume.astype(float), where, order=1, mode="grid-constant", cval=-3.0),
+            "nearest": ndimage.map_coordinates(volume, where, order=0, mode="nearest"),
+        }
+        results["constant"] = np.where(inside, results["border"], -3.0)
+        for name, values_ in results.items():
+            put(f"resampled.{label}.{name}", values_)
+        meta["resampled"].append([label, list(shape), (affine @ inner).flatten().tolist()])
+
+    for sigma in (0.3, 1.0, 2.7):
+        kernel = gaussian_1d(torch.tensor(sigma), truncated=4.0, approx="erf").double().numpy()
+        kernel /= kernel.sum()
+        for axis in range(3):
+            put(f"smoothed.{sigma}.{axis}", ndimage.correlate1d(volume.astype(float), kernel, axis=axis, mode="nearest"))
+
+    mask = ndimage.gaussian_filter(rng.normal(size=(24, 22, 20)), 1.2) > 0.05
+    put("mask", mask, np.uint8)
+    labels, count = ndimage.label(mask)
+    sizes = ndimage.sum_labels(mask, labels, range(1, count + 1))
+    put("mask.largest", labels == 1 + int(np.argmax(sizes)), np.uint8)
+    for axis in range(3):
+        filled = np.stack([ndimage.binary_fill_holes(part) for part in np.moveaxis(mask, axis, 0)])
+        put(f"mask.filled.{axis}", np.moveaxis(filled, 0, axis), np.uint8)
+    box = np.ones((3, 5, 1), dtype=bool)
+    put("mask.eroded", ndimage.binary_erosion(mask, box, border_value=1), np.uint8)
+    put("mask.dilated", ndimage.binary_dilation(mask, box), np.uint8)
+    save_file(tensors, DATA / "grids.safetensors", metadata={key: json.dumps(value) for key, value in meta.items()})
 
 
 OBLIQUE_32 = OBLIQUE.astype(np.float32).astype(np.float64)
