@@ -32,6 +32,8 @@ public enum OperatorCatalogue {
         LogSoftmax.self,
         // Convolution
         Conv.self, ConvTranspose.self, MaxPool.self, AveragePool.self, LpPool.self, GlobalPool.self, MaxUnpool.self,
+        // Resampling
+        Resize.self, GridSample.self,
     ]
 
     private static let byType: [String: any Operator.Type] = {
