@@ -85,7 +85,7 @@ struct Resize: Operator {
 
     /// The maps of all axes that change, innermost first: rows grow before they are many.
     private func maps(_ shape: [Int], _ inputs: [Value?]) throws -> [(axis: Int, map: AxisMap)] {
-        let axes = try self.axes ?? Array(shape.indices)
+        let axes = self.axes ?? Array(shape.indices)
         _ = try node.axes(axes, rank: shape.count)
         let plans = try plans(shape, axes.map { try node.axis($0, rank: shape.count) }, inputs)
         var extents = shape
