@@ -1,0 +1,41 @@
+import Tensors
+import Volumes
+
+/// One map of one target by one method at one tap, on the tap's own grid.
+public struct TapMap: Sendable {
+    /// Tensor name of the tap.
+    public let tap: String
+    /// Signed raw attribution in the order of the tensor's spatial axes.
+    public let values: Tensor<Float>
+    /// The same on the tap's grid in the world, whose affine comes from the receptive field.
+    public let volume: Volume
+    /// Input voxels from one tap voxel to the next, along each tensor axis, and the input index of the first one's centre.
+    public let jump: [Double]
+    public let centre: [Double]
+}
+
+/// What a method says about one target of one scan.
+public struct Explanation: Sendable {
+    public let method: MethodDescriptor
+    public let options: [String: OptionValue]
+    public let target: ResolvedTarget
+    /// One entry a tap; several are fused when placed on the scan.
+    public let maps: [TapMap]
+    /// Warnings and remarks: a blank map, a head that misleads the method.
+    public let notes: [String]
+    public let figures: [String: Double]
+
+    /// The map on `scan`'s grid: placed by world coordinates, several taps fused.
+    public func placed(on scan: Grid, seen: Grid) throws -> Volume {
+        HeatPlacement.fuse(try maps.map { try HeatPlacement.place($0.volume, on: scan, seen: seen) })
+    }
+}
+
+/// Everything about one scan.
+public struct ScanExplanation: Sendable {
+    public let answer: Answer
+    public let explanations: [Explanation]
+    /// The grid of what the network saw.
+    public let seen: Grid
+    public let notes: [String]
+}

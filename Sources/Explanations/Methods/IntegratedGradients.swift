@@ -1,0 +1,51 @@
+import Tensors
+
+/// Integrated gradients: `(x − x₀) ⊙ ∫ ∂y/∂x (x₀ + t(x − x₀)) dt`, summed over channels.
+///
+/// Sundararajan, Taly & Yan, ICML 2017. The integral is taken by Gauss–Legendre quadrature (exact for polynomials of degree
+/// 2·steps − 1), so that few steps suffice. The residual `Σ map − (y(x) − y(x₀))` says how exact it is.
+public struct IntegratedGradients: ExplanationMethod {
+    public static let descriptor = MethodDescriptor(
+        name: "integrated-gradients", title: "Integrated gradients", family: .gradient,
+        summary: "Contribution of each voxel on the way from a baseline to the scan; the voxels sum to the difference in the target.",
+        source: "Sundararajan et al., arXiv 1703.01365", needs: "a differentiable network",
+        cost: "steps × (1 forward, 1 full pullback)",
+        trust: "Complete: its residual is printed. The answer depends on the baseline: here the lowest value of the prepared scan (air), or 0.",
+        sanity: .passes, mapsInput: true,
+        options: [
+            MethodOption("steps", .integer(2...512), standard: .number(50), "points of the quadrature"),
+            MethodOption(
+                "baseline", .choice(["zero", "minimum"]), standard: .word("zero"),
+                "where the path begins: an input of zeros, or one of the scan's lowest value"),
+        ])
+
+    private let steps: Int
+    private let baseline: String
+
+    public init(_ options: MethodOptions) {
+        steps = options.integer("steps")
+        baseline = options.word("baseline")
+    }
+
+    public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
+        let input = question.input
+        let start = baseline == "zero" ? 0 : input.values.min() ?? 0
+        let (points, weights) = GaussLegendre.rule(steps)
+        var sums = [Double](repeating: 0, count: input.count)
+        for (point, weight) in zip(points, weights) {
+            let between = input.mapped { Float(Double(start) + point * Double($0 - start)) }
+            let gradient = try question.scoreAndGradient(of: between).gradient
+            gradient.withUnsafeBuffer { for index in sums.indices { sums[index] += weight * Double($0[index]) } }
+        }
+        let attribution = input.withUnsafeBuffer { values in
+            Tensor<Float>(
+                shape: input.shape, values: sums.indices.map { Float(sums[$0] * Double(values[$0] - start)) })
+        }
+        let difference =
+            question.target.score - (try question.score(of: Tensor(shape: input.shape, repeating: start)))
+        let total = attribution.values.reduce(0.0) { $0 + Double($1) }
+        return AttributionMap(
+            ChannelReduction.sum(of: question.inputLayout.featureMap(attribution)),
+            figures: ["completeness residual": total - difference, "target minus baseline": difference])
+    }
+}

@@ -1,0 +1,129 @@
+import Failures
+import Networks
+import Synchronization
+import Tensors
+
+/// One scan, one target: what a method may ask of the network.
+///
+/// The forward pass is recorded once and shared by every method and target of the scan; gradients are computed when first
+/// asked for and kept.
+public final class Question: Sendable {
+    public let network: Network
+    /// All inputs of the network by name, the scan's among them.
+    public let inputs: [String: Value]
+    /// Which of them is the scan.
+    public let inputName: String
+    public let target: ResolvedTarget
+    public let recording: Recording
+    /// Asked between nodes and evaluations; throws to stop.
+    public let interrupted: Interruption?
+    /// Layers whose gradients are computed together, in one way back.
+    private let taps: [String]
+    private let layouts: [String: FeatureLayout]
+    private let gradients = Mutex<[String: Tensor<Float>]>([:])
+
+    /// - Parameters:
+    ///   - taps: recorded layers of which maps will be asked.
+    ///   - layouts: for each of them, and for the input, how its tensor becomes a feature map.
+    public init(
+        network: Network, inputs: [String: Value], inputName: String, target: ResolvedTarget, recording: Recording,
+        taps: [String], layouts: [String: FeatureLayout], interrupted: Interruption? = nil
+    ) {
+        self.network = network
+        self.inputs = inputs
+        self.inputName = inputName
+        self.target = target
+        self.recording = recording
+        self.taps = taps
+        self.layouts = layouts
+        self.interrupted = interrupted
+    }
+
+    /// The scan as the network sees it, in the network's own layout.
+    public var input: Tensor<Float> {
+        guard case .float(let tensor)? = inputs[inputName] else { preconditionFailure("the scan is a float tensor") }
+        return tensor
+    }
+
+    /// How the tensor at `tap` (or the input) becomes a feature map.
+    public func layout(of tap: String) -> FeatureLayout {
+        guard let layout = layouts[tap] else { preconditionFailure("no layout for '\(tap)'") }
+        return layout
+    }
+
+    /// The first recorded layer below the head, for methods that combine a layer's map with the input's.
+    public var camTap: String? { taps.first { $0 != inputName } }
+
+    public var inputLayout: FeatureLayout { layout(of: inputName) }
+
+    /// What the forward pass computed at `tap`, as a feature map `[1, channels, spatial…]`.
+    public func activation(at tap: String) throws -> Tensor<Float> {
+        layout(of: tap).featureMap(tap == inputName ? input : try recording.tensor(tap))
+    }
+
+    /// The target's gradient with respect to the activation at `tap`, as a feature map.
+    ///
+    /// - Throws: a ``Failure`` when the target does not depend on the tap.
+    public func gradient(at tap: String) throws -> Tensor<Float> {
+        if let known = gradients.withLock({ $0[tap] }) { return known }
+        // All taps of the scan share one way back; the input, far below them, is fetched only by those who need it.
+        let together = taps.contains(tap) ? taps : [tap]
+        let found = try recording.pullback(seeds: [target.tensor: target.seed], to: together)
+        let maps = Dictionary(uniqueKeysWithValues: found.map { ($0.key, layout(of: $0.key).featureMap($0.value)) })
+        gradients.withLock { $0.merge(maps) { _, new in new } }
+        return maps[tap]!
+    }
+
+    /// As ``gradient(at:)`` with other rules of propagation.
+    public func gradient(at tap: String, rules: PropagationRules) throws -> Tensor<Float> {
+        layout(of: tap).featureMap(
+            try recording.pullback(seeds: [target.tensor: target.seed], to: [tap], rules: rules)[tap]!)
+    }
+
+    /// The target's scalar for another input in the place of the scan: one forward pass.
+    public func score(of input: Tensor<Float>) throws -> Double {
+        var inputs = inputs
+        inputs[inputName] = .float(input)
+        let values = try network.run(inputs: inputs, wanting: [target.tensor], interrupted: interrupted)
+        return try scalar(from: values[target.tensor])
+    }
+
+    /// The target's scalar when the feature map at `tap` is replaced: the network runs only from there on.
+    public func score(replacing tap: String, by map: Tensor<Float>) throws -> Double {
+        let tensor = layout(of: tap).replacing(try recording.tensor(tap), by: map)
+        let values = try recording.replay(replacing: [tap: tensor], wanting: [target.tensor])
+        return try scalar(from: values[target.tensor])
+    }
+
+    /// The target's scalar and its gradient with respect to another input in the place of the scan; both tensors in the
+    /// network's own layout.
+    public func scoreAndGradient(
+        of input: Tensor<Float>, rules: PropagationRules = .standard
+    ) throws -> (score: Double, gradient: Tensor<Float>) {
+        var inputs = inputs
+        inputs[inputName] = .float(input)
+        let other = try network.record(
+            inputs: inputs, targets: [target.tensor], taps: [inputName], interrupted: interrupted)
+        let score = try scalar(from: other.value(target.tensor))
+        let result = try other.pullback(seeds: [target.tensor: target.seed], to: [inputName], rules: rules)
+        return (score, result[inputName]!)
+    }
+
+    private func scalar(from value: Value?) throws -> Double {
+        guard case .float(let logits)? = value, logits.count == target.seed.count else {
+            throw Failure(
+                .network, "tensor '\(target.tensor)'", expected: "logits of shape \(target.seed.shape)",
+                found: value?.summary ?? "nothing")
+        }
+        var sum = 0.0
+        logits.withUnsafeBuffer { logits in
+            target.seed.withUnsafeBuffer { seed in
+                for index in seed.indices where seed[index] != 0 { sum += Double(seed[index]) * Double(logits[index]) }
+            }
+        }
+        guard sum.isFinite else {
+            throw Failure(.network, "tensor '\(target.tensor)'", expected: "finite logits", found: "\(sum)")
+        }
+        return sum
+    }
+}
