@@ -58,10 +58,11 @@ import Workers
             batch: x.shape[0], groups: reference.node().attributes.int("group")!, inputChannels: x.shape[1],
             outputChannels: w.shape[0],
             window: try attributes.window(over: Array(x.shape[2...]), kernel: Array(w.shape[2...])))
-        let y = ConvolutionEngine.byDefinition(convolution, .forward, from: x, weight: w, bias: reference.tensor("b"))
+        let y = ConvolutionEngine.byDefinition(
+            convolution, .forward, from: x, weight: w, epilogue: Epilogue(bias: reference.tensor("b")))
         #expect(relativeError(y, reference.tensor("y")!) < ConvolutionCase.tolerance)
         let gx = ConvolutionEngine.byDefinition(
-            convolution, .backwardData, from: reference.tensor("gy")!, weight: w, bias: nil)
+            convolution, .backwardData, from: reference.tensor("gy")!, weight: w, epilogue: .none)
         #expect(relativeError(gx, reference.tensor("gx")!) < ConvolutionCase.tolerance)
     }
 

@@ -1,4 +1,5 @@
 #pragma once
 
 #include "DirectConvolution.h"
+#include "MinimalFiltering.h"
 #include "Pooling.h"

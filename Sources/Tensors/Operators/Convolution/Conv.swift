@@ -27,7 +27,8 @@ public struct Conv: Operator {
         guard let x = try node.float(input, "X"), let w = try node.float(weight, "W"), bias != .unknown else {
             return [.pending(convolution.outputShape)]
         }
-        let y = try ConvolutionEngine.forward(convolution, input: x, weight: w, bias: bias.tensor, cache: packed)
+        let y = try ConvolutionEngine.forward(
+            convolution, input: x, weight: w, epilogue: Epilogue(bias: bias.tensor), cache: packed)
         return [.float(y)]
     }
 

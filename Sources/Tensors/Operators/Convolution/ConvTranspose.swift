@@ -31,7 +31,8 @@ public struct ConvTranspose: Operator {
         guard let x = try node.float(input, "X"), let w = try node.float(weight, "W"), bias != .unknown else {
             return [.pending(adjoint.inputShape)]
         }
-        let y = try ConvolutionEngine.backwardData(adjoint, gradient: x, weight: w, bias: bias.tensor, cache: packed)
+        let y = try ConvolutionEngine.backwardData(
+            adjoint, gradient: x, weight: w, epilogue: Epilogue(bias: bias.tensor), cache: packed)
         return [.float(y)]
     }
 
@@ -41,7 +42,7 @@ public struct ConvTranspose: Operator {
             switch index {
             case 0:
                 try ConvolutionEngine.forward(
-                    adjoint, input: call.gradient, weight: call.float(1), bias: nil, cache: packed)
+                    adjoint, input: call.gradient, weight: call.float(1), cache: packed)
             case 1: ConvolutionEngine.backwardWeights(adjoint, input: call.gradient, gradient: call.float(0))
             default: ConvolutionEngine.biasGradient(call.gradient)
             }

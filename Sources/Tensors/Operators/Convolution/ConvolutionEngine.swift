@@ -7,38 +7,49 @@ import Workers
 ///
 /// Every engine cuts its work by the extents alone, so that the result has the same bits on any number of threads.
 public enum ConvolutionEngine {
+    /// Whether every convolution is computed by its definition, which is the most accurate, rather than with fewer
+    /// multiplications where that is faster. Set once, early, for the whole process.
+    public static var precise: Bool {
+        get { preciseFlag.load(ordering: .relaxed) }
+        set { preciseFlag.store(newValue, ordering: .relaxed) }
+    }
+    private static let preciseFlag = Atomic<Bool>(false)
+
     /// The output `[batch, channels, spatial…]`.
     static func forward(
-        _ convolution: Convolution, input: Tensor<Float>, weight: Tensor<Float>, bias: Tensor<Float>?,
+        _ convolution: Convolution, input: Tensor<Float>, weight: Tensor<Float>, epilogue: Epilogue = .none,
         cache: PackedWeights
     ) throws -> Tensor<Float> {
-        try run(convolution, .forward, from: input, weight: weight, bias: bias, cache: cache)
+        try run(convolution, .forward, from: input, weight: weight, epilogue: epilogue, cache: cache)
     }
 
-    /// The gradient with respect to the input; with `bias` (one value an input channel), a transposed convolution.
+    /// The gradient with respect to the input; with a bias (one value an input channel), a transposed convolution.
     static func backwardData(
-        _ convolution: Convolution, gradient: Tensor<Float>, weight: Tensor<Float>, bias: Tensor<Float>? = nil,
+        _ convolution: Convolution, gradient: Tensor<Float>, weight: Tensor<Float>, epilogue: Epilogue = .none,
         cache: PackedWeights
     ) throws -> Tensor<Float> {
-        try run(convolution, .backwardData, from: gradient, weight: weight, bias: bias, cache: cache)
+        try run(convolution, .backwardData, from: gradient, weight: weight, epilogue: epilogue, cache: cache)
     }
 
     private static func run(
         _ convolution: Convolution, _ direction: Convolution.Direction, from: Tensor<Float>, weight: Tensor<Float>,
-        bias: Tensor<Float>?, cache: PackedWeights
+        epilogue: Epilogue, cache: PackedWeights
     ) throws -> Tensor<Float> {
         let shape = direction == .forward ? convolution.outputShape : convolution.inputShape
         guard shape.elementCount > 0, from.count > 0 else { return Tensor(shape: shape, repeating: 0) }
-        if let schedule = OneDNNSchedule.of(convolution, direction, bias: bias != nil) {
-            return try schedule.run(from: from, weight: weight, bias: bias, cache: cache)
+        if !precise, let filtering = MinimalFiltering(convolution, direction) {
+            return filtering.run(from: from, weight: weight, epilogue: epilogue, shape: shape, cache: cache)
         }
-        return byDefinition(convolution, direction, from: from, weight: weight, bias: bias)
+        if let schedule = OneDNNSchedule.of(convolution, direction, bias: epilogue.bias != nil) {
+            return try schedule.run(from: from, weight: weight, epilogue: epilogue, cache: cache)
+        }
+        return byDefinition(convolution, direction, from: from, weight: weight, epilogue: epilogue)
     }
 
     /// The loops of the definition: for what no library kernel takes, and for tests to compare with.
     static func byDefinition(
         _ convolution: Convolution, _ direction: Convolution.Direction, from: Tensor<Float>, weight: Tensor<Float>,
-        bias: Tensor<Float>?
+        epilogue: Epilogue
     ) -> Tensor<Float> {
         let forward = direction == .forward
         let channels = forward ? convolution.outputChannels : convolution.inputChannels
@@ -51,8 +62,10 @@ public enum ConvolutionEngine {
                         let (image, channel) = (plane / channels, plane % channels)
                         let compute = forward ? tomo_direct_forward : tomo_direct_backward_data
                         compute(
-                            &c, from.baseAddress, weight.baseAddress, bias?[flat: channel] ?? 0, to.baseAddress,
-                            Int64(image), Int64(channel))
+                            &c, from.baseAddress, weight.baseAddress, epilogue.bias?[flat: channel] ?? 0,
+                            to.baseAddress, Int64(image), Int64(channel))
+                        let count = to.count / (convolution.batch * channels)
+                        epilogue.finish(to.baseAddress!, plane * count, count)
                     }
                 }
             }

@@ -132,7 +132,7 @@ struct OneDNNSchedule: Sendable {
     }
 
     /// - Throws: a ``Failure`` of kind `.resources` when the library cannot run its own kernel (memory).
-    func run(from: Tensor<Float>, weight: Tensor<Float>, bias: Tensor<Float>?, cache: PackedWeights) throws
+    func run(from: Tensor<Float>, weight: Tensor<Float>, epilogue: Epilogue, cache: PackedWeights) throws
         -> Tensor<Float>
     {
         let forward = direction == .forward
@@ -144,17 +144,18 @@ struct OneDNNSchedule: Sendable {
                 try Workers.shared.forEachThrowing(pieces.count) { index in
                     let piece = pieces[index]
                     let target = base + piece.toOffset
-                    let biases = bias.map { bias in piece.channels.map { bias[flat: $0] } }
+                    let biases = epilogue.bias.map { bias in piece.channels.map { bias[flat: $0] } }
                     guard let plan = piece.plan else {
                         for channel in 0..<piece.channels.count {
                             (target + channel * toChannelStride).update(
                                 repeating: biases?[channel] ?? 0, count: piece.run)
+                            epilogue.finish(base, piece.toOffset + channel * toChannelStride, piece.run)
                         }
                         return
                     }
                     let packed = try cache.packed(
                         weight,
-                        PackedWeights.Key(layout: .oneDNN, direction: direction, channels: piece.channels),
+                        PackedWeights.Key(layout: .oneDNN(channels: piece.channels), direction: direction),
                         fits: plan.accepts
                     ) { try plan.pack(weight, convolution, piece.channels) }
                     let source = UnsafeBufferPointer(rebasing: from[piece.fromOffset...])
@@ -166,6 +167,9 @@ struct OneDNNSchedule: Sendable {
                             let run = target + channel * toChannelStride
                             for index in 0..<piece.run { run[index] += value }
                         }
+                    }
+                    for channel in 0..<piece.channels.count {
+                        epilogue.finish(base, piece.toOffset + channel * toChannelStride, piece.run)
                     }
                 }
             }

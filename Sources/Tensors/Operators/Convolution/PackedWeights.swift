@@ -5,12 +5,16 @@ import Synchronization
 /// Made for the weight tensor seen last: a network's weights are constants, so that is the only one. The tensor is
 /// retained, which keeps its storage's identity from being taken by another.
 final class PackedWeights: Sendable {
-    /// What packed weights are for: the engine, the direction and the slice of channels.
+    /// What packed weights are for.
     struct Key: Hashable, Sendable {
-        enum Layout: Hashable, Sendable { case oneDNN, minimalFiltering }
+        enum Layout: Hashable, Sendable {
+            /// A slice of the result's channels, in a layout that oneDNN chose.
+            case oneDNN(channels: Range<Int>)
+            /// Transformed for tiles of these extents, in the order of one kind of processor.
+            case filtered(tile: SIMD3<Int>, processor: Int32)
+        }
         var layout: Layout
         var direction: Convolution.Direction
-        var channels: Range<Int>
     }
 
     private struct State {

@@ -1,0 +1,561 @@
+/* Minimal filtering for vectors of LANES floats; included once for each kind of processor with NAME and LANES defined.
+   Vectors lie along channels: blocks of LANES channels of one pixel or point.
+
+   Transformed input:  [point][tile / 6][input block][tile % 6][lane]
+   Products:           [point][tile / 6][output block][tile % 6][lane]
+   Packed weights:     [point][panel][input channel][2 * LANES output channels]
+
+   Six tiles by two vectors of output channels are twelve sums, which all vector register files hold, and enough
+   independent ones to hide the latency of a multiply-add. */
+
+typedef float NAME(vec) __attribute__((vector_size(LANES * 4)));
+typedef float NAME(loose) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int NAME(mask) __attribute__((vector_size(LANES * 4)));
+#define VEC NAME(vec)
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE VEC NAME(load)(const float *p) { return *(const NAME(loose) *)p; }
+INLINE void NAME(store)(float *p, VEC v) { *(NAME(loose) *)p = v; }
+INLINE VEC NAME(splat)(float value) { return value - (VEC){0}; }
+
+/* Values below 0 times `slope`; with slope 0 exactly 0, whatever they were. */
+INLINE VEC NAME(rectify)(VEC value, float slope) {
+    NAME(mask) below = value < 0;
+    VEC scaled = slope == 0 ? (VEC){0} : value * slope;
+    return (VEC)((below & (NAME(mask))scaled) | (~below & (NAME(mask))value));
+}
+
+/* A square of LANES vectors, rows to columns. */
+INLINE void NAME(transpose)(VEC r[LANES]) {
+#if LANES == 4
+    VEC a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    VEC c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5), d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+#elif LANES == 8
+    VEC t[8];
+    for (int i = 0; i < 4; ++i) {
+        t[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        t[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 2; ++i) {
+        r[4 * i] = __builtin_shufflevector(t[4 * i], t[4 * i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+        r[4 * i + 1] = __builtin_shufflevector(t[4 * i], t[4 * i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        r[4 * i + 2] = __builtin_shufflevector(t[4 * i + 1], t[4 * i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+        r[4 * i + 3] = __builtin_shufflevector(t[4 * i + 1], t[4 * i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    for (int i = 0; i < 4; ++i) {
+        VEC low = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        r[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+        r[i] = low;
+    }
+#elif LANES == 16
+    VEC t[16];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; ++i) {
+        t[2 * i] = __builtin_shufflevector(
+            r[2 * i], r[2 * i + 1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+        t[2 * i + 1] = __builtin_shufflevector(
+            r[2 * i], r[2 * i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 4; ++i) {
+        for (int j = 0; j < 2; ++j) {
+            VEC a = t[4 * i + j], b = t[4 * i + j + 2];
+            r[4 * i + 2 * j] = __builtin_shufflevector(
+                a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+            r[4 * i + 2 * j + 1] = __builtin_shufflevector(
+                a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+        }
+    }
+    /* Now r[4 q + c] holds, in its 128-bit quarter h, column 4 h + c of rows 4 q..4 q + 3. */
+#pragma clang loop unroll(full)
+    for (int c = 0; c < 4; ++c) {
+        VEC a = __builtin_shufflevector(
+            r[c], r[4 + c], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+        VEC b = __builtin_shufflevector(
+            r[c], r[4 + c], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+        VEC d = __builtin_shufflevector(
+            r[8 + c], r[12 + c], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+        VEC e = __builtin_shufflevector(
+            r[8 + c], r[12 + c], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+        t[c] = __builtin_shufflevector(a, d, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+        t[8 + c] = __builtin_shufflevector(a, d, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+        t[4 + c] = __builtin_shufflevector(b, e, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+        t[12 + c] = __builtin_shufflevector(b, e, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 16; ++i) r[i] = t[i];
+#endif
+}
+
+/* B^T of F(4, 3), F(2, 3), or nothing, on one line of points. */
+INLINE void NAME(line_in)(int tile, const float *from, int64_t from_step, float *to, int64_t to_step) {
+    if (tile == 4) {
+        VEC d0 = NAME(load)(from), d1 = NAME(load)(from + from_step), d2 = NAME(load)(from + 2 * from_step);
+        VEC d3 = NAME(load)(from + 3 * from_step), d4 = NAME(load)(from + 4 * from_step);
+        VEC d5 = NAME(load)(from + 5 * from_step);
+        VEC even1 = d4 - d2 * P2_2, odd1 = d3 - d1 * P2_2, even2 = d4 - d2 * P1_2, odd2 = d3 - d1 * P1_2;
+        NAME(store)(to, d0 * (P1_2 * P2_2) + (d4 - d2 * (P1_2 + P2_2)));
+        NAME(store)(to + to_step, even1 + odd1 * P1);
+        NAME(store)(to + 2 * to_step, even1 - odd1 * P1);
+        NAME(store)(to + 3 * to_step, even2 + odd2 * P2);
+        NAME(store)(to + 4 * to_step, even2 - odd2 * P2);
+        NAME(store)(to + 5 * to_step, d1 * (P1_2 * P2_2) + (d5 - d3 * (P1_2 + P2_2)));
+    } else if (tile == 2) {
+        VEC d0 = NAME(load)(from), d1 = NAME(load)(from + from_step), d2 = NAME(load)(from + 2 * from_step);
+        VEC d3 = NAME(load)(from + 3 * from_step);
+        NAME(store)(to, d0 - d2);
+        NAME(store)(to + to_step, d1 + d2);
+        NAME(store)(to + 2 * to_step, d2 - d1);
+        NAME(store)(to + 3 * to_step, d1 - d3);
+    } else if (from != to) {
+        NAME(store)(to, NAME(load)(from));
+    }
+}
+
+/* A^T of the same. */
+INLINE void NAME(line_out)(int tile, const float *from, int64_t from_step, float *to, int64_t to_step) {
+    if (tile == 4) {
+        VEC m0 = NAME(load)(from), m1 = NAME(load)(from + from_step), m2 = NAME(load)(from + 2 * from_step);
+        VEC m3 = NAME(load)(from + 3 * from_step), m4 = NAME(load)(from + 4 * from_step);
+        VEC m5 = NAME(load)(from + 5 * from_step);
+        VEC sum1 = m1 + m2, difference1 = m1 - m2, sum2 = m3 + m4, difference2 = m3 - m4;
+        NAME(store)(to, m0 + sum1 + sum2);
+        NAME(store)(to + to_step, difference1 * P1 + difference2 * P2);
+        NAME(store)(to + 2 * to_step, sum1 * P1_2 + sum2 * P2_2);
+        NAME(store)(to + 3 * to_step, difference1 * (P1 * P1_2) + (difference2 * (P2 * P2_2) + m5));
+    } else if (tile == 2) {
+        VEC m0 = NAME(load)(from), m1 = NAME(load)(from + from_step), m2 = NAME(load)(from + 2 * from_step);
+        VEC m3 = NAME(load)(from + 3 * from_step);
+        NAME(store)(to, m0 + m1 + m2);
+        NAME(store)(to + to_step, m1 - m2 - m3);
+    } else if (from != to) {
+        NAME(store)(to, NAME(load)(from));
+    }
+}
+
+/* One pass over `count` lines that lie one after the other, in place or (out) to a denser place. */
+static void NAME(pass_in)(int tile, float *base, int64_t count, int64_t step) {
+    if (tile == 4) {
+        for (int64_t i = 0; i < count; ++i) {
+            NAME(line_in)(4, base + i * LANES, step, base + i * LANES, step);
+        }
+    } else if (tile == 2) {
+        for (int64_t i = 0; i < count; ++i) {
+            NAME(line_in)(2, base + i * LANES, step, base + i * LANES, step);
+        }
+    }
+}
+
+static void NAME(pass_out)(int tile, const float *from, float *to, int64_t count, int64_t step) {
+    if (tile == 4) {
+        for (int64_t i = 0; i < count; ++i) {
+            NAME(line_out)(4, from + i * LANES, step, to + i * LANES, step);
+        }
+    } else if (tile == 2) {
+        for (int64_t i = 0; i < count; ++i) {
+            NAME(line_out)(2, from + i * LANES, step, to + i * LANES, step);
+        }
+    } else if (from != to) {
+        for (int64_t i = 0; i < count; ++i) NAME(store)(to + i * LANES, NAME(load)(from + i * LANES));
+    }
+}
+
+/* Elements first..<last of a vector at `p`; the others are 0 and not read. */
+INLINE VEC NAME(load_part)(const float *p, int64_t first, int64_t last) {
+#if LANES == 16
+    __mmask16 mask = (__mmask16)((1u << last) - (1u << first));
+    return (VEC)_mm512_maskz_loadu_ps(mask, p);
+#elif LANES == 8
+    static const int ones[24] = {[8] = -1, -1, -1, -1, -1, -1, -1, -1};
+    __m256i mask = _mm256_and_si256(
+        _mm256_loadu_si256((const __m256i *)(ones + 8 - first)), _mm256_loadu_si256((const __m256i *)(ones + 16 - last)));
+    return (VEC)_mm256_maskload_ps(p, mask);
+#else
+    VEC value = {0};
+    for (int64_t i = first; i < last; ++i) value[i] = p[i];
+    return value;
+#endif
+}
+
+/* The pixels x..<x + span of one row of LANES channels (fewer at the end: the others are 0) as vectors along channels.
+   Pixels outside the row are 0. Whole squares are written: up to LANES - 1 pixels more than asked. */
+INLINE void NAME(gather)(
+    const float *row, int64_t channel_stride, int64_t channels, int64_t width, int64_t x, int64_t span, float *to) {
+    for (int64_t p = 0; p < span; p += LANES, x += LANES) {
+        VEC r[LANES];
+        if (x >= 0 && x + LANES <= width && channels >= LANES) {
+#pragma clang loop unroll(full)
+            for (int c = 0; c < LANES; ++c) r[c] = NAME(load)(row + c * channel_stride + x);
+        } else {
+            int64_t first = clamp(-x, 0, LANES), last = clamp(width - x, first, LANES);
+#pragma clang loop unroll(full)
+            for (int c = 0; c < LANES; ++c) {
+                r[c] = c < channels ? NAME(load_part)(row + c * channel_stride + x, first, last) : (VEC){0};
+            }
+        }
+        NAME(transpose)(r);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < LANES; ++i) NAME(store)(to + (p + i) * LANES, r[i]);
+    }
+}
+
+/* Vectors along channels of `count` pixels (LANES more may be read), written as rows of each channel with what follows
+   the products. */
+INLINE void NAME(scatter)(
+    const float *from, int64_t count, int64_t channels, float *row, const float *residual, int64_t channel_stride,
+    float slope) {
+    for (int64_t p = 0; p < count; p += LANES) {
+        VEC r[LANES];
+        int64_t valid = count - p < LANES ? count - p : LANES;
+#pragma clang loop unroll(full)
+        for (int i = 0; i < LANES; ++i) r[i] = NAME(load)(from + (p + i) * LANES);
+        NAME(transpose)(r);
+        if (valid == LANES && channels >= LANES && !residual) {
+#pragma clang loop unroll(full)
+            for (int c = 0; c < LANES; ++c) {
+                NAME(store)(row + c * channel_stride + p, slope == 1 ? r[c] : NAME(rectify)(r[c], slope));
+            }
+            continue;
+        }
+#pragma clang loop unroll(full)
+        for (int c = 0; c < LANES; ++c) {
+            if (c >= channels) break;
+            VEC value = r[c];
+            if (residual) value += NAME(load_part)(residual + c * channel_stride + p, 0, valid);
+            if (slope != 1) value = NAME(rectify)(value, slope);
+            float *to = row + c * channel_stride + p;
+            if (valid == LANES) {
+                NAME(store)(to, value);
+            } else {
+                /* Quarters by vectors of four, which every processor stores well; the rest one by one. */
+                float line[LANES];
+                NAME(store)(line, value);
+                int64_t i = 0;
+                for (; i + 4 <= valid; i += 4) *(quad *)(to + i) = *(const quad *)(line + i);
+                for (; i < valid; ++i) to[i] = line[i];
+            }
+        }
+    }
+}
+
+/* `rows` tiles times `vectors` * LANES output channels: sums over all input channels. The panel at `ahead`, where
+   `prefetching`, is brought nearer meanwhile. */
+INLINE void NAME(tile_product)(
+    int rows, int vectors, int prefetching, const float *v, const float *u, int64_t channels, float *m,
+    int64_t block_step, const float *ahead) {
+    VEC sum[6][2];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; ++r) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; ++j) sum[r][j] = (VEC){0};
+    }
+#define STEP(lane)                                                                                                    \
+    do {                                                                                                              \
+        VEC w[2];                                                                                                     \
+        _Pragma("clang loop unroll(full)") for (int j = 0; j < vectors; ++j) w[j] = NAME(load)(u + j * LANES);        \
+        _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; ++r) {                                           \
+            VEC x = NAME(splat)(v[r * LANES + (lane)]);                                                               \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < vectors; ++j) sum[r][j] += x * w[j];               \
+        }                                                                                                             \
+        u += 2 * LANES;                                                                                               \
+    } while (0)
+    int64_t left = channels;
+    while (left >= 4) {
+        int64_t quads = (left < LANES ? left : LANES) / 4;
+        left -= quads * 4;
+        /* Four channels a turn. */
+        for (int64_t quad = 0; quad < quads; ++quad, v += 4) {
+            if (prefetching) {
+#pragma clang loop unroll(full)
+                for (int line = 0; line < LANES / 2; ++line) __builtin_prefetch(ahead + line * 16);
+                ahead += 8 * LANES;
+            }
+            STEP(0);
+            STEP(1);
+            STEP(2);
+            STEP(3);
+        }
+        if (quads == LANES / 4) v += 5 * LANES;
+    }
+    for (; left > 0; --left, ++v) STEP(0);
+#undef STEP
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; ++r) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; ++j) NAME(store)(m + j * block_step + r * LANES, sum[r][j]);
+    }
+}
+
+static void NAME(product)(
+    int64_t rows, int vectors, const float *v, const float *u, int64_t channels, float *m, int64_t block_step,
+    const float *ahead) {
+#define CASE(R)                                                                                                       \
+    case R:                                                                                                           \
+        if (vectors == 1) {                                                                                           \
+            NAME(tile_product)(R, 1, 0, v, u, channels, m, block_step, 0);                                            \
+        } else if (ahead) {                                                                                           \
+            NAME(tile_product)(R, 2, 1, v, u, channels, m, block_step, ahead);                                        \
+        } else {                                                                                                      \
+            NAME(tile_product)(R, 2, 0, v, u, channels, m, block_step, 0);                                            \
+        }                                                                                                             \
+        break
+    switch (rows) {
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+    }
+#undef CASE
+}
+
+static int64_t NAME(packed_count)(const tomo_filtering *f) {
+    return points(f) * ceil_div(f->out_channels, 2 * LANES) * f->in_channels * 2 * LANES;
+}
+
+/* G of F(4, 3) or F(2, 3) on lines of three, LANES output channels at once in double precision. */
+static void NAME(line_weights)(int64_t tile, double (*from)[LANES], int64_t from_step, double (*to)[LANES], int64_t to_step) {
+    for (int lane = 0; lane < LANES; ++lane) {
+        double g0 = from[0][lane];
+        if (tile == 1) {
+            to[0][lane] = g0;
+            continue;
+        }
+        double g1 = from[from_step][lane], g2 = from[2 * from_step][lane];
+        if (tile == 4) {
+            const double a = P1, b = P2, a2 = a * a, b2 = b * b;
+            const double na = 1 / (2 * a2 * (a2 - b2)), nb = 1 / (2 * b2 * (b2 - a2));
+            to[0][lane] = g0 / (a2 * b2);
+            to[to_step][lane] = ((g0 + a2 * g2) + a * g1) * na;
+            to[2 * to_step][lane] = ((g0 + a2 * g2) - a * g1) * na;
+            to[3 * to_step][lane] = ((g0 + b2 * g2) + b * g1) * nb;
+            to[4 * to_step][lane] = ((g0 + b2 * g2) - b * g1) * nb;
+            to[5 * to_step][lane] = g2;
+        } else {
+            to[0][lane] = g0;
+            to[to_step][lane] = (g0 + g2 + g1) / 2;
+            to[2 * to_step][lane] = (g0 + g2 - g1) / 2;
+            to[3 * to_step][lane] = g2;
+        }
+    }
+}
+
+static void NAME(pack)(
+    const tomo_filtering *f, const float *weights, int64_t out_stride, int64_t in_stride, int flipped, float *packed,
+    int64_t panels_begin, int64_t panels_end) {
+    int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
+    int64_t kz = f->kernel[0], ky = f->kernel[1], kx = f->kernel[2], taps = kz * ky * kx;
+    int64_t panels = ceil_div(f->out_channels, 2 * LANES), panel_size = f->in_channels * 2 * LANES;
+    double g[27][LANES], x[54][LANES], xy[108][LANES], xyz[216][LANES];
+    for (int64_t panel = panels_begin; panel < panels_end; ++panel) {
+        for (int64_t i = 0; i < f->in_channels; ++i) {
+            for (int half = 0; half < 2; ++half) {
+                for (int64_t t = 0; t < taps; ++t) {
+                    int64_t tap = flipped ? taps - 1 - t : t;
+                    for (int lane = 0; lane < LANES; ++lane) {
+                        int64_t o = (panel * 2 + half) * LANES + lane;
+                        g[t][lane] = o < f->out_channels ? weights[o * out_stride + i * in_stride + tap] : 0;
+                    }
+                }
+                for (int64_t t = 0; t < kz * ky; ++t) NAME(line_weights)(f->tile[2], g + t * kx, 1, x + t * ax, 1);
+                for (int64_t z = 0; z < kz; ++z) {
+                    for (int64_t p = 0; p < ax; ++p) {
+                        NAME(line_weights)(f->tile[1], x + z * ky * ax + p, ax, xy + z * ay * ax + p, ax);
+                    }
+                }
+                for (int64_t p = 0; p < ay * ax; ++p) NAME(line_weights)(f->tile[0], xy + p, ay * ax, xyz + p, ay * ax);
+                for (int64_t p = 0; p < az * ay * ax; ++p) {
+                    float *to = packed + (p * panels + panel) * panel_size + (i * 2 + half) * LANES;
+                    for (int lane = 0; lane < LANES; ++lane) to[lane] = (float)xyz[p][lane];
+                }
+            }
+        }
+    }
+}
+
+/* How transformed tensors lie. */
+static int64_t NAME(blocks)(int64_t channels) { return ceil_div(channels, LANES); }
+static int64_t NAME(group_size)(int64_t channels) { return NAME(blocks)(channels) * 6 * LANES; }
+/* Floats from one point to the next. An odd number of cache lines, so that points spread over the sets of a cache. */
+static int64_t NAME(point_step)(int64_t tiles, int64_t channels) {
+    int64_t lines = ceil_div(ceil_div(tiles, 6) * NAME(group_size)(channels), 16);
+    return (lines | 1) * 16;
+}
+
+static int64_t NAME(raw_count)(const tomo_filtering *f) {
+    return (axis_points(f, 0) * axis_points(f, 1) * (run_length(f, LANES) * f->tile[2] + 2) + LANES) * LANES;
+}
+static int64_t NAME(step_workspace)(const tomo_filtering *f) {
+    int64_t in = NAME(raw_count)(f);
+    int64_t out = points(f) * LANES + f->tile[0] * f->tile[1] * (written_run(f, LANES) * f->tile[2] + LANES) * LANES;
+    return in > out ? in : out;
+}
+
+static void NAME(transform_input)(
+    const tomo_filtering *f, const float *input, float *transformed, int64_t point_step, int64_t begin, int64_t end,
+    int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *raw) {
+    int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
+    int64_t depth = f->input[0], height = f->input[1], width = f->input[2];
+    int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->in_channels);
+    int64_t tile = f->tile[2], longest = run_length(f, LANES);
+    for (int64_t block = block_begin; block < block_end; ++block) {
+        int64_t channels = f->in_channels - block * LANES;
+        for (int64_t t = part_begin; t < part_end;) {
+            place at = tile_place(f, t);
+            int64_t count = at.left < longest ? at.left : longest;
+            if (count > part_end - t) count = part_end - t;
+            int64_t span = (count - 1) * tile + ax, row = span * LANES, x = at.x * tile - f->pad[2];
+            const float *source = input + (at.image * f->in_channels + block * LANES) * channel_stride;
+            for (int64_t z = 0; z < az; ++z) {
+                int64_t iz = at.z * f->tile[0] - f->pad[0] + z;
+                for (int64_t y = 0; y < ay; ++y) {
+                    int64_t iy = at.y * f->tile[1] - f->pad[1] + y;
+                    float *to = raw + (z * ay + y) * row;
+                    if (iz < 0 || iz >= depth || iy < 0 || iy >= height) {
+                        memset(to, 0, row * sizeof(float));
+                    } else {
+                        NAME(gather)(
+                            source + (iz * height + iy) * width, channel_stride, channels, width, x, span, to);
+                    }
+                }
+            }
+            NAME(pass_in)(f->tile[0], raw, ay * span, ay * row);
+            for (int64_t z = 0; z < az; ++z) NAME(pass_in)(f->tile[1], raw + z * ay * row, span, row);
+            for (int64_t i = 0; i < count; ++i) {
+                int64_t index = t - begin + i;
+                float *to = transformed + index / 6 * group + (block * 6 + index % 6) * LANES;
+                const float *from = raw + i * tile * LANES;
+                if (tile == 4) {
+                    for (int64_t line = 0; line < az * ay; ++line) {
+                        NAME(line_in)(4, from + line * row, LANES, to + line * 6 * point_step, point_step);
+                    }
+                } else {
+                    for (int64_t line = 0; line < az * ay; ++line) {
+                        NAME(line_in)((int)tile, from + line * row, LANES, to + line * ax * point_step, point_step);
+                    }
+                }
+            }
+            t += count;
+        }
+    }
+}
+
+static void NAME(multiply)(
+    const tomo_filtering *f, const float *transformed, int64_t from_step, const float *packed, float *products,
+    int64_t to_step, int64_t tiles, int64_t point_begin, int64_t point_end, int64_t panel_begin, int64_t panel_end) {
+    int64_t panels = ceil_div(f->out_channels, 2 * LANES), panel_size = f->in_channels * 2 * LANES;
+    int64_t from_group = NAME(group_size)(f->in_channels), to_group = NAME(group_size)(f->out_channels);
+    int64_t blocks = NAME(blocks)(f->out_channels);
+    for (int64_t point = point_begin; point < point_end; ++point) {
+        for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
+            const float *u = packed + (point * panels + panel) * panel_size;
+            const float *next = panel + 1 < panel_end ? u + panel_size
+                : point + 1 < point_end ? packed + ((point + 1) * panels + panel_begin) * panel_size : 0;
+            int vectors = blocks - panel * 2 < 2 ? 1 : 2;
+            for (int64_t t = 0; t < tiles; t += 6) {
+                int64_t rows = tiles - t < 6 ? tiles - t : 6;
+                NAME(product)(
+                    rows, vectors, transformed + point * from_step + t / 6 * from_group, u, f->in_channels,
+                    products + point * to_step + t / 6 * to_group + panel * 2 * 6 * LANES, 6 * LANES, t == 0 ? next : 0);
+            }
+        }
+    }
+}
+
+static void NAME(transform_output)(
+    const tomo_filtering *f, const float *products, int64_t point_step, const tomo_epilogue *epilogue, float *output,
+    int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
+    float *workspace) {
+    int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
+    int64_t mz = f->tile[0], my = f->tile[1], mx = f->tile[2];
+    int64_t depth = f->output[0], height = f->output[1], width = f->output[2];
+    int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->out_channels);
+    int64_t longest = written_run(f, LANES);
+    float *work = workspace, *rows = workspace + points(f) * LANES;
+    int64_t row = (longest * mx + LANES) * LANES;
+    for (int64_t block = block_begin; block < block_end; ++block) {
+        int64_t channels = f->out_channels - block * LANES;
+        VEC bias = {0};
+        if (epilogue->bias) {
+            for (int lane = 0; lane < LANES && lane < channels; ++lane) {
+                bias[lane] = epilogue->bias[block * LANES + lane];
+            }
+        }
+        for (int64_t t = part_begin; t < part_end;) {
+            place at = tile_place(f, t);
+            int64_t count = at.left < longest ? at.left : longest;
+            if (count > part_end - t) count = part_end - t;
+            for (int64_t i = 0; i < count; ++i) {
+                int64_t index = t - begin + i;
+                const float *from = products + index / 6 * group + (block * 6 + index % 6) * LANES;
+                /* Along width out of the points, then along height and depth in the small work array. */
+                if (mx == 4) {
+                    for (int64_t line = 0; line < az * ay; ++line) {
+                        NAME(line_out)(4, from + line * 6 * point_step, point_step, work + line * 4 * LANES, LANES);
+                    }
+                } else {
+                    for (int64_t line = 0; line < az * ay; ++line) {
+                        NAME(line_out)(
+                            (int)mx, from + line * ax * point_step, point_step, work + line * mx * LANES, LANES);
+                    }
+                }
+                for (int64_t z = 0; z < az; ++z) {
+                    float *plane = work + z * ay * mx * LANES;
+                    NAME(pass_out)((int)my, plane, plane, mx, mx * LANES);
+                }
+                for (int64_t y = 0; y < my; ++y) {
+                    float *plane = work + y * mx * LANES;
+                    NAME(pass_out)((int)mz, plane, plane, mx, ay * mx * LANES);
+                }
+                for (int64_t z = 0; z < mz; ++z) {
+                    for (int64_t y = 0; y < my; ++y) {
+                        for (int64_t x = 0; x < mx; ++x) {
+                            VEC value = NAME(load)(work + ((z * ay + y) * mx + x) * LANES) + bias;
+                            NAME(store)(rows + (z * my + y) * row + (i * mx + x) * LANES, value);
+                        }
+                    }
+                }
+            }
+            int64_t x = at.x * mx, valid = width - x < count * mx ? width - x : count * mx;
+            int64_t offset = (at.image * f->out_channels + block * LANES) * channel_stride;
+            for (int64_t z = 0; z < mz && at.z * mz + z < depth; ++z) {
+                for (int64_t y = 0; y < my && at.y * my + y < height; ++y) {
+                    int64_t place = offset + ((at.z * mz + z) * height + at.y * my + y) * width + x;
+                    NAME(scatter)(
+                        rows + (z * my + y) * row, valid, channels, output + place,
+                        epilogue->residual ? epilogue->residual + place : 0, channel_stride, epilogue->slope);
+                }
+            }
+            t += count;
+        }
+    }
+}
+
+/* One buffer serves for transformed input and products: the input lies one point further on, and a point's products
+   overwrite the input of the point before it, which is used up. */
+static int64_t NAME(shared_step)(const tomo_filtering *f, int64_t tiles) {
+    int64_t in = NAME(point_step)(tiles, f->in_channels), out = NAME(point_step)(tiles, f->out_channels);
+    return in > out ? in : out;
+}
+
+static void NAME(run)(
+    const tomo_filtering *f, const float *input, const float *packed, const tomo_epilogue *epilogue, float *output,
+    int64_t begin, int64_t end, float *workspace) {
+    int64_t step = NAME(shared_step)(f, end - begin);
+    float *rest = workspace + (points(f) + 1) * step;
+    NAME(transform_input)(
+        f, input, workspace + step, step, begin, end, begin, end, 0, NAME(blocks)(f->in_channels), rest);
+    NAME(multiply)(
+        f, workspace + step, step, packed, workspace, step, end - begin, 0, points(f), 0,
+        ceil_div(f->out_channels, 2 * LANES));
+    NAME(transform_output)(
+        f, workspace, step, epilogue, output, begin, end, begin, end, 0, NAME(blocks)(f->out_channels), rest);
+}
+
+#undef VEC
+#undef INLINE

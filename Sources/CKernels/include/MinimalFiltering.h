@@ -1,0 +1,83 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Convolution by minimal filtering (Winograd): stride 1, dilation 1, one group, kernels of 1 or 3 on each axis.
+///
+/// An axis with kernel 3 is cut in tiles of 4 or 2 outputs, F(4, 3) or F(2, 3); an axis with kernel 1 is passed over. A tile
+/// of the input is transformed to points (6 or 4 an axis), multiplied point by point with the transformed weights (a
+/// matrix product over channels at each point), and transformed back. The scheme and its notation (B, G, A) are those
+/// of Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), nested over three axes; the
+/// points are 0, ±5/8, ±3/2 and infinity, which lose less to rounding than 0, ±1, ±2 and infinity (the choice of points is
+/// discussed by Barabasz et al., arXiv 1803.10986).
+///
+/// Tensors are row-major `[batch, channels, depth, height, width]`. Tiles are numbered over images, depth, height and
+/// width, width fastest; each may be computed by any thread, with the same bits.
+typedef struct {
+    int64_t batch, in_channels, out_channels;
+    int64_t input[3], output[3], kernel[3];
+    /// Leading padding; an axis reads input o + k - pad. May be negative (cropping).
+    int64_t pad[3];
+    /// Outputs of a tile on each axis: 4 or 2 where the kernel is 3, 1 where it is 1.
+    int64_t tile[3];
+} tomo_filtering;
+
+/// What follows the sum of products, in one pass with the write.
+typedef struct {
+    /// One value an output channel, or NULL.
+    const float *bias;
+    /// A tensor of the output's shape that is added, or NULL.
+    const float *residual;
+    /// Values below 0 are multiplied by this: 1 leaves all as they are, 0 rectifies.
+    float slope;
+} tomo_epilogue;
+
+/// Kinds of processor that kernels are written for. Each computes the same to rounding.
+enum {
+    TOMO_PORTABLE = 0,
+    TOMO_AVX2 = 1,
+    TOMO_AVX512 = 2,
+};
+
+/// The best kind that this processor runs.
+int tomo_best_processor(void);
+/// Nonzero when this processor runs kernels of that kind.
+int tomo_processor_runs(int kind);
+
+int64_t tomo_filtering_tiles(const tomo_filtering *f);
+int64_t tomo_filtering_points(const tomo_filtering *f);
+
+/// Floats of transformed weights: `[point][panel of output channels][input channel][output channel]`.
+int64_t tomo_filtering_packed_count(const tomo_filtering *f, int kind);
+/// Panels of output channels; packing and multiplying may be split between them.
+int64_t tomo_filtering_panels(const tomo_filtering *f, int kind);
+/// Transforms the weights of panels `panels_begin..<panels_end`. The weight of output channel o, input channel i and tap t
+/// is weights[o * out_stride + i * in_stride + t], or with `flipped` the tap counted from the last.
+void tomo_filtering_pack(
+    const tomo_filtering *f, int kind, const float *weights, int64_t out_stride, int64_t in_stride, int flipped,
+    float *packed, int64_t panels_begin, int64_t panels_end);
+
+/// Floats of 64-byte aligned workspace to compute up to `tiles` tiles at once.
+int64_t tomo_filtering_workspace(const tomo_filtering *f, int kind, int64_t tiles);
+/// Computes tiles `begin..<end` wholly.
+void tomo_filtering_run(
+    const tomo_filtering *f, int kind, const float *input, const float *packed, const tomo_epilogue *epilogue,
+    float *output, int64_t begin, int64_t end, float *workspace);
+
+/// The three steps of a run one by one, over tiles `begin..<end` that all steps agree on, so that many threads can share
+/// the transformed tiles of few. Input and output channels are split in blocks of `tomo_filtering_lanes`.
+int64_t tomo_filtering_lanes(int kind);
+/// Floats of transformed input (then of products) for that many tiles, and floats of workspace for one thread.
+int64_t tomo_filtering_transformed_count(const tomo_filtering *f, int kind, int64_t tiles, int64_t channels);
+int64_t tomo_filtering_step_workspace(const tomo_filtering *f, int kind);
+void tomo_filtering_transform_input(
+    const tomo_filtering *f, int kind, const float *input, float *transformed, int64_t begin, int64_t end,
+    int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace);
+void tomo_filtering_multiply(
+    const tomo_filtering *f, int kind, const float *transformed, const float *packed, float *products, int64_t tiles,
+    int64_t point_begin, int64_t point_end, int64_t panel_begin, int64_t panel_end);
+void tomo_filtering_transform_output(
+    const tomo_filtering *f, int kind, const float *products, const tomo_epilogue *epilogue, float *output,
+    int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
+    float *workspace);

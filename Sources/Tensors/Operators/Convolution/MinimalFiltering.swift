@@ -1,0 +1,257 @@
+import CKernels
+import Failures
+import Foundation
+import Workers
+
+/// A convolution of stride 1 and kernels of 3 (or 1) computed with fewer multiplications than its definition has.
+///
+/// Tiles of 4 outputs an axis take 6 multiplications where the definition takes 12: a third as many products in two axes,
+/// an eighth in three after their quotient of transforms. See `MinimalFiltering.h` for the scheme and its sources.
+struct MinimalFiltering: Sendable {
+    let description: tomo_filtering
+    let processor: Int32
+    /// Strides of the weights' output and input channels, and whether taps are counted from the last.
+    private let weightStrides: (output: Int, input: Int)
+    private let flipped: Bool
+    private let direction: Convolution.Direction
+
+    /// Tiles that one thread carries from input to output while they stay in its cache.
+    private static let blockTiles = 24
+
+    /// The best tiles for a convolution; nil where the definition's kernels are faster or this scheme does not apply.
+    ///
+    /// The choice weighs multiplications, transforms and the reading of transformed weights, in units of one
+    /// multiply-add; the constants are from measurements and need not be precise, since near the line both are alike.
+    init?(
+        _ convolution: Convolution, _ direction: Convolution.Direction, processor: Int32 = tomo_best_processor(),
+        always: Bool = false
+    ) {
+        let window = convolution.window
+        guard convolution.groups == 1, window.stride == .one, window.dilation == .one || window.kernel == .one,
+            (0..<3).allSatisfy({ window.kernel[$0] == 1 || window.kernel[$0] == 3 }), window.kernel != .one
+        else { return nil }
+        let forward = direction == .forward
+        let (input, output) = forward ? (window.input, window.output) : (window.output, window.input)
+        let inputs = forward ? convolution.inputChannels : convolution.outputChannels
+        let outputs = forward ? convolution.outputChannels : convolution.inputChannels
+        let pad = forward ? window.padBegin : window.kernel &- 1 &- window.padBegin
+
+        let lanes = Int(tomo_filtering_lanes(processor))
+        func padded(_ channels: Int) -> Double { Double((channels + lanes - 1) / lanes * lanes) }
+        func cost(_ tile: SIMD3<Int>) -> Double {
+            let points = Double((0..<3).reduce(1) { $0 * (tile[$1] == 1 ? 1 : tile[$1] + 2) })
+            let tiles = Double((0..<3).reduce(convolution.batch) { $0 * ((output[$1] + tile[$1] - 1) / tile[$1]) })
+            let weights = points * Double(inputs) * Double(outputs)
+            let passes = tiles > 4 * Double(Self.blockTiles) ? tiles / Double(Self.blockTiles) / 8 : 1
+            return weights * (tiles + 8 * passes) + points * tiles * 15 * (padded(inputs) + padded(outputs))
+        }
+        var best: (tile: SIMD3<Int>, cost: Double)?
+        for z in window.kernel[0] == 3 ? [4, 2] : [1] {
+            for y in window.kernel[1] == 3 ? [4, 2] : [1] {
+                for x in window.kernel[2] == 3 ? [4, 2] : [1] {
+                    let tile = SIMD3(z, y, x)
+                    let cost = cost(tile)
+                    if best == nil || cost < best!.cost { best = (tile, cost) }
+                }
+            }
+        }
+        guard let best else { return nil }
+        let byDefinition =
+            1.15 * convolution.multiplyAdds
+            + 4 * Double(convolution.batch)
+            * (Double(inputs) * Double(input.product) + Double(outputs) * Double(output.product))
+        guard always || best.cost < 0.9 * byDefinition else { return nil }
+
+        var f = tomo_filtering()
+        f.batch = Int64(convolution.batch)
+        f.in_channels = Int64(inputs)
+        f.out_channels = Int64(outputs)
+        f.input = input.tuple
+        f.output = output.tuple
+        f.kernel = window.kernel.tuple
+        f.pad = pad.tuple
+        f.tile = best.tile.tuple
+        description = f
+        self.processor = processor
+        self.direction = direction
+        let taps = window.kernel.product
+        weightStrides = forward ? (inputs * taps, taps) : (taps, outputs * taps)
+        flipped = !forward
+    }
+
+    /// Bytes that the transformed weights take.
+    var packedBytes: Int {
+        var f = description
+        return 4 * Int(tomo_filtering_packed_count(&f, processor))
+    }
+
+    func run(from: Tensor<Float>, weight: Tensor<Float>, epilogue: Epilogue, shape: [Int], cache: PackedWeights)
+        -> Tensor<Float>
+    {
+        let packed = cache.packed(
+            weight,
+            PackedWeights.Key(
+                layout: .filtered(
+                    tile: SIMD3(Int(description.tile.0), Int(description.tile.1), Int(description.tile.2)),
+                    processor: processor), direction: direction)
+        ) { pack(weight) }
+        return Tensor(shape: shape) { to in
+            from.withUnsafeBuffer { from in
+                epilogue.withDescription { epilogue in
+                    compute(from.baseAddress!, packed.base, epilogue, to.baseAddress!)
+                }
+            }
+        }
+    }
+
+    private func pack(_ weight: Tensor<Float>) -> AlignedFloats {
+        var f = description
+        let packed = AlignedFloats(count: Int(tomo_filtering_packed_count(&f, processor)))
+        let panels = Int(tomo_filtering_panels(&f, processor))
+        weight.withUnsafeBuffer { weight in
+            Workers.shared.forEach(panels) { panel in
+                var f = description
+                tomo_filtering_pack(
+                    &f, processor, weight.baseAddress, Int64(weightStrides.output), Int64(weightStrides.input),
+                    flipped ? 1 : 0, packed.base, Int64(panel), Int64(panel + 1))
+            }
+        }
+        return packed
+    }
+
+    private func compute(
+        _ from: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, _ epilogue: tomo_epilogue,
+        _ to: UnsafeMutablePointer<Float>
+    ) {
+        var f = description
+        let tiles = Int(tomo_filtering_tiles(&f))
+        // Few tiles cannot each read all the weights: then threads share the tiles and split the weights.
+        if tiles < 6 * 16 {
+            computeTogether(tiles, from, packed, epilogue, to)
+            return
+        }
+        let block = tiles < 16 * Self.blockTiles ? 12 : Self.blockTiles
+        let workspace = 4 * Int(tomo_filtering_workspace(&f, processor, Int64(block)))
+        Workers.shared.forEachRange(tiles, grain: block) { range in
+            var f = description
+            var epilogue = epilogue
+            Scratch.with(bytes: workspace) { scratch in
+                tomo_filtering_run(
+                    &f, processor, from, packed, &epilogue, to, Int64(range.lowerBound), Int64(range.upperBound),
+                    scratch.assumingMemoryBound(to: Float.self))
+            }
+        }
+    }
+
+    /// All tiles at once in three steps: input channels, points, output channels are what threads share out.
+    private func computeTogether(
+        _ tiles: Int, _ from: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, _ epilogue: tomo_epilogue,
+        _ to: UnsafeMutablePointer<Float>
+    ) {
+        var f = description
+        let lanes = Int(tomo_filtering_lanes(processor))
+        let end = Int64(tiles)
+        let inputCount = Int(tomo_filtering_transformed_count(&f, processor, end, f.in_channels))
+        let productCount = Int(tomo_filtering_transformed_count(&f, processor, end, f.out_channels))
+        let inputBlocks = (Int(f.in_channels) + lanes - 1) / lanes
+        let outputBlocks = (Int(f.out_channels) + lanes - 1) / lanes
+        let points = Int(tomo_filtering_points(&f))
+        let panels = tomo_filtering_panels(&f, processor)
+        let workspace = 4 * Int(tomo_filtering_step_workspace(&f, processor))
+        // Tiles are halved where there are few blocks of channels.
+        func parts(_ blocks: Int) -> Int { blocks >= 8 ? 1 : min(tiles, (8 + blocks - 1) / blocks) }
+        func range(_ part: Int, of parts: Int) -> (Int64, Int64) {
+            (Int64(part * tiles / parts), Int64((part + 1) * tiles / parts))
+        }
+        Scratch.with(bytes: 4 * (inputCount + productCount)) { scratch in
+            let transformed = scratch.assumingMemoryBound(to: Float.self)
+            let products = transformed + inputCount
+            let inputParts = parts(inputBlocks)
+            Workers.shared.forEach(inputBlocks * inputParts) { piece in
+                var f = description
+                let (block, part) = (Int64(piece / inputParts), range(piece % inputParts, of: inputParts))
+                Scratch.with(bytes: workspace) { scratch in
+                    tomo_filtering_transform_input(
+                        &f, processor, from, transformed, 0, end, part.0, part.1, block, block + 1,
+                        scratch.assumingMemoryBound(to: Float.self))
+                }
+            }
+            let grain = points > 64 ? 4 : 1
+            Workers.shared.forEachRange(points, grain: grain) { range in
+                var f = description
+                tomo_filtering_multiply(
+                    &f, processor, transformed, packed, products, end, Int64(range.lowerBound),
+                    Int64(range.upperBound), 0, panels)
+            }
+            let outputParts = parts(outputBlocks)
+            Workers.shared.forEach(outputBlocks * outputParts) { piece in
+                var f = description
+                var epilogue = epilogue
+                let (block, part) = (Int64(piece / outputParts), range(piece % outputParts, of: outputParts))
+                Scratch.with(bytes: workspace) { scratch in
+                    tomo_filtering_transform_output(
+                        &f, processor, products, &epilogue, to, 0, end, part.0, part.1, block, block + 1,
+                        scratch.assumingMemoryBound(to: Float.self))
+                }
+            }
+        }
+    }
+}
+
+/// What is applied to a convolution's sums in the same pass: a bias, an addend, a (leaky) rectifier.
+struct Epilogue {
+    var bias: Tensor<Float>?
+    var residual: Tensor<Float>?
+    /// Factor for values below 0; 1 is no rectifier.
+    var slope: Float = 1
+
+    static let none = Epilogue()
+
+    func withDescription<Result>(_ body: (tomo_epilogue) throws -> Result) rethrows -> Result {
+        func with<R>(_ tensor: Tensor<Float>?, _ body: (UnsafePointer<Float>?) throws -> R) rethrows -> R {
+            guard let tensor else { return try body(nil) }
+            return try tensor.withUnsafeBuffer { try body($0.baseAddress) }
+        }
+        return try with(bias) { bias in
+            try with(residual) { residual in
+                try body(tomo_epilogue(bias: bias, residual: residual, slope: slope))
+            }
+        }
+    }
+
+    /// Adds the residual to `to` and rectifies: for kernels that know a bias only.
+    func finish(_ to: UnsafeMutablePointer<Float>, _ offset: Int, _ count: Int) {
+        if let residual {
+            residual.withUnsafeBuffer { residual in
+                let addend = residual.baseAddress! + offset
+                for index in 0..<count { to[offset + index] += addend[index] }
+            }
+        }
+        if slope == 0 {
+            for index in offset..<offset + count where to[index] < 0 { to[index] = 0 }
+        } else if slope != 1 {
+            for index in offset..<offset + count where to[index] < 0 { to[index] *= slope }
+        }
+    }
+}
+
+/// Floats on cache lines, in huge pages where there are many.
+final class AlignedFloats: @unchecked Sendable {
+    let base: UnsafeMutablePointer<Float>
+    let count: Int
+
+    init(count: Int) {
+        self.count = count
+        let huge = 2 << 20
+        let bytes = max(64, 4 * count)
+        let isLarge = bytes >= huge
+        let size = isLarge ? (bytes + huge - 1) / huge * huge : bytes
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isLarge ? huge : 64)
+        #if os(Linux)
+            if isLarge { madvise(memory, size, 14 /* MADV_HUGEPAGE */) }
+        #endif
+        base = memory.bindMemory(to: Float.self, capacity: max(1, count))
+    }
+
+    deinit { UnsafeMutableRawPointer(base).deallocate() }
+}
