@@ -24,10 +24,14 @@ struct ColourBar: Sendable {
         let top = Double(scale.top)
         let lower = scale.isSigned ? -top : 0
         let step = Numbers.roundStep(span: top - lower, most: 6)
-        var ticks: [(Double, String)] = []
+        // The ends of the scale are always told; round values too near to them make room.
+        var ticks = [(1.0, Numbers.end(top))]
+        if scale.isSigned { ticks.append((0, Numbers.end(-top))) }
         for multiple in Int((lower / step).rounded(.up))...Int((top / step + 1e-9).rounded(.down)) {
             let value = Double(multiple) * step
-            ticks.append(((value - lower) / (top - lower), Numbers.label(value, step: step, largest: top)))
+            let position = (value - lower) / (top - lower)
+            if position > 0.93 || (scale.isSigned && position < 0.07) { continue }
+            ticks.append((position, Numbers.label(value, step: step, largest: top)))
         }
         self.ticks = ticks
     }
@@ -43,7 +47,8 @@ struct ColourBar: Sendable {
         max((titles.map { face.width($0) }.max() ?? 0) + 2, ticks.count * (face.lineHeight + 2))
     }
 
-    /// Draws the bar in `height` rows from (x, y). The colours are opaque; what the threshold leaves uncoloured is hatched.
+    /// Draws the bar in `height` rows from (x, y). The colours are opaque; what the threshold leaves uncoloured is hatched, and
+    /// all of a blank scale.
     func draw(on canvas: inout Canvas, x: Int, y: Int, height: Int) {
         // Room for half a label above and below.
         let inset = face.capHeight / 2 + 1
@@ -53,7 +58,7 @@ struct ColourBar: Sendable {
             let position = 1 - (Double(row) + 0.5) / Double(rows)
             let entry = lookup.entries[Int(position * Double(HeatLookup.steps) + 0.5)]
             for column in 0..<ColourBar.barWidth {
-                let isHatched = entry.alpha == 0 && (row + column) % 4 != 0
+                let isHatched = (entry.alpha == 0 || lookup.scale.isBlank) && (row + column) % 4 != 0
                 canvas.fill(
                     x: x + column, y: top + row, width: 1, height: 1, isHatched ? Colour(hex: 0x181818) : entry.colour)
             }

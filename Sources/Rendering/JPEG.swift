@@ -33,6 +33,12 @@ public enum JPEG {
                 tjDecompressHeader3(decoder, bytes.baseAddress, length, &width, &height, &subsampling, &colourSpace)
                     == 0
             else { throw failure("a JPEG file with a sound header") }
+            // A file of tables alone has a header that is sound.
+            guard width >= 1, height >= 1 else {
+                throw Failure(
+                    .scan, "", expected: "a JPEG file with a picture in it", found: "one without",
+                    remedy: "The file is cut off: copy it again")
+            }
             let layout: Picture.Layout
             switch colourSpace {
             case Int32(TJCS_GRAY.rawValue): layout = .gray

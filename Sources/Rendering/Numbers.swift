@@ -30,5 +30,19 @@ enum Numbers {
         return fixed(scaled, decimals: decimals) + "e" + (exponent < 0 ? "−\(-exponent)" : "\(exponent)")
     }
 
+    /// An end of a scale: three significant digits, without zeros that say nothing.
+    static func end(_ value: Double) -> String {
+        if value == 0 { return "0" }
+        let magnitude = Int(floor(log10(abs(value)) + 1e-9))
+        func trimmed(_ text: String) -> String {
+            guard text.contains(".") else { return text }
+            let kept = text.reversed().drop { $0 == "0" }
+            return String((kept.first == "." ? kept.dropFirst() : kept).reversed())
+        }
+        if abs(value) >= 1e-3 && abs(value) < 1e5 { return trimmed(fixed(value, decimals: max(0, 2 - magnitude))) }
+        let exponent = magnitude < 0 ? "−\(-magnitude)" : "\(magnitude)"
+        return trimmed(fixed(value / pow(10, Double(magnitude)), decimals: 2)) + "e" + exponent
+    }
+
     static func arcSineDegrees(_ sine: Double) -> Double { asin(min(1, sine)) * 180 / .pi }
 }

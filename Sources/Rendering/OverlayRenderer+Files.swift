@@ -23,7 +23,8 @@ extension OverlayRenderer {
         public var heat: Double
     }
 
-    /// Writes slices of the style's planes as `<prefix><plane>-<number>.png`, numbers from 1 with leading zeros.
+    /// Writes slices of the style's planes as `<prefix><plane>-<number>.png`, numbers from 1 with leading zeros; a 2D picture
+    /// as `<prefix>overlay.png`.
     ///
     /// - Returns: what was written, plane by plane, by ascending slice. Files are the same at any number of threads.
     /// - Throws: a `Failure` of kind `output` that names the file and what the system said.
@@ -31,7 +32,7 @@ extension OverlayRenderer {
     public func writeSlices(_ selection: Selection = .all, to folder: URL, prefix: String = "") throws -> [WrittenSlice]
     {
         var jobs: [WrittenSlice] = []
-        for plane in style.planes {
+        for plane in isPicture ? [.axial] : style.planes {
             let frame = frame(plane)
             let heat = heatPerSlice(plane)
             let digits = max(3, String(frame.sliceCount).count)

@@ -150,7 +150,7 @@ extension OverlayRenderer {
         let face = OverlayRenderer.face(for: display)
         let text = face.fitted(scale.blankMessage, width: canvas.width - 8)
         let (width, height) = (face.width(text) + 16, face.capHeight + 14)
-        let (x, y) = ((canvas.width - width) / 2, canvas.height / 4 - height / 2)
+        let (x, y) = ((canvas.width - width) / 2, (canvas.height - height) / 2)
         canvas.fill(x: x, y: y, width: width, height: height, Colour(hex: 0x202020))
         canvas.text(text, x: x + 8, y: y + 7, face, Colour(hex: 0xFFD84A))
     }

@@ -19,7 +19,11 @@ extension PNG {
         }
         return try data.withUnsafeBytes { raw in
             let bytes = raw.assumingMemoryBound(to: UInt8.self)
-            guard bytes.count > signature.count else { throw failure("a PNG file of more than its signature") }
+            guard bytes.count > signature.count else {
+                throw Failure(
+                    .scan, "", expected: "a PNG file of more than its signature", found: "\(bytes.count) bytes",
+                    remedy: "The file is cut off: copy it again")
+            }
             var header = tomolens_png_header()
             guard tomolens_png_read_header(bytes.baseAddress, bytes.count, &header, &message, message.count) == 1 else {
                 throw failure("a PNG file with a sound header")
