@@ -121,15 +121,17 @@ extension OverlayRenderer {
         let face = Typeface.large
         let inset = 6
         let (width, height) = (canvas.width, canvas.height)
+        let (left, right) = (frame.left.rawValue, frame.right.rawValue)
+        let (top, bottom) = (frame.top.rawValue, frame.bottom.rawValue)
         func draw(_ letter: Character, x: Int, y: Int) {
             canvas.text(String(letter), x: x, y: y, face, Colour(hex: 0xFFD84A), halo: true)
         }
         func letterWidth(_ letter: Character) -> Int { face.width(String(letter)) }
         let middle = (height - face.capHeight) / 2
-        draw(frame.left, x: inset, y: middle)
-        draw(frame.right, x: width - inset - letterWidth(frame.right), y: middle)
-        draw(frame.top, x: (width - letterWidth(frame.top)) / 2, y: inset)
-        draw(frame.bottom, x: (width - letterWidth(frame.bottom)) / 2, y: height - inset - face.capHeight)
+        draw(left, x: inset, y: middle)
+        draw(right, x: width - inset - letterWidth(right), y: middle)
+        draw(top, x: (width - letterWidth(top)) / 2, y: inset)
+        draw(bottom, x: (width - letterWidth(bottom)) / 2, y: height - inset - face.capHeight)
     }
 
     private func drawScaleBar(on canvas: inout Canvas, _ display: DisplayGrid, _ face: Typeface) {

@@ -17,13 +17,6 @@ public struct OverlayStyle: Sendable, Hashable {
         public static let abdomen = Window.hu(.abdomen, name: "abdomen")
     }
 
-    /// How heat is read between the voxel centres of its grid.
-    public enum Interpolation: String, Sendable, CaseIterable {
-        case linear
-        /// Shows the cells as the network's layer has them.
-        case nearest
-    }
-
     /// How opaque the heat is, from its strength s in 0…1 (see ``ScaleRange``):
     /// 0 for s ≤ threshold, otherwise opacity · ((s − threshold) / (1 − threshold))^exponent.
     public struct Alpha: Sendable, Hashable {
@@ -60,7 +53,8 @@ public struct OverlayStyle: Sendable, Hashable {
     public var alpha = Alpha()
     /// Whether heat is coloured; without it only contours show it.
     public var fillsHeat = true
-    public var interpolation = Interpolation.linear
+    /// How heat is read between the voxel centres of its grid; `.nearest` shows the cells as the network's layer has them.
+    public var interpolation = Resampler.Interpolation.linear
     /// Iso-lines at these fractions of the scale, each above 0 and below 1; on signed maps on both sides of zero.
     public var contours: [Double] = []
     /// Width of iso-lines and outlines in picture pixels.

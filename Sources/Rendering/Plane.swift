@@ -1,3 +1,5 @@
+import Volumes
+
 /// The three planes that anatomy is looked at in.
 public enum Plane: String, Sendable, CaseIterable, Hashable {
     /// Across the body; slices are counted from the feet up.
@@ -7,39 +9,28 @@ public enum Plane: String, Sendable, CaseIterable, Hashable {
     /// Parallel to the side; slices are counted from left to right.
     case sagittal
 
-    /// The world axis (0 = x toward Right, 1 = y toward Anterior, 2 = z toward Superior) that the slices are stacked along.
-    var normal: Int {
+    /// Where the slices are counted to.
+    var through: Orientation.Direction {
         switch self {
-        case .axial: 2
-        case .coronal: 1
-        case .sagittal: 0
+        case .axial: .superior
+        case .coronal: .anterior
+        case .sagittal: .right
         }
     }
 
-    /// The world axis that runs across the picture, and whether its positive end is on the right.
-    ///
-    /// Sagittal slices look toward the patient's right in both conventions: the face is on the picture's left.
-    func across(radiological: Bool) -> (axis: Int, isPositive: Bool) {
+    /// What is on the picture's right. Sagittal slices show the face on the left in both conventions.
+    func across(radiological: Bool) -> Orientation.Direction {
         switch self {
-        case .axial, .coronal: (0, !radiological)
-        case .sagittal: (1, false)
+        case .axial, .coronal: radiological ? .left : .right
+        case .sagittal: .posterior
         }
     }
 
-    /// The world axis that runs down the picture; its positive end (Anterior, Superior) is at the top.
-    var down: Int {
+    /// What is at the picture's bottom.
+    var down: Orientation.Direction {
         switch self {
-        case .axial: 1
-        case .coronal, .sagittal: 2
-        }
-    }
-
-    /// The letter of the positive and of the negative end of a world axis.
-    static func letters(_ axis: Int) -> (positive: Character, negative: Character) {
-        switch axis {
-        case 0: ("R", "L")
-        case 1: ("A", "P")
-        default: ("S", "I")
+        case .axial: .posterior
+        case .coronal, .sagittal: .inferior
         }
     }
 }

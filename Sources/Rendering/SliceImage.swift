@@ -81,7 +81,7 @@ struct DisplayGrid: Sendable, Hashable {
 extension SliceImage {
     /// The values at the centres of `display`'s pixels, between the voxel centres as `interpolation` says, the outermost voxels
     /// continued to the edge.
-    func sampled(on display: DisplayGrid, _ interpolation: OverlayStyle.Interpolation) -> [Float] {
+    func sampled(on display: DisplayGrid, _ interpolation: Resampler.Interpolation) -> [Float] {
         if display.width == width && display.height == height { return values }
         struct Tap {
             var first: Int

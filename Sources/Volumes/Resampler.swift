@@ -53,7 +53,9 @@ public struct Resampler: Sendable, Hashable {
             map.origin += [1, 1, 1]
             outside = .border
         }
-        if let aligned = AlignedMap(map, target: target) {
+        // Along turned axes the whole source is rearranged first: too much work for a single slice of a large volume.
+        let isFew = target.x * target.y * target.z < voxels.count / 4
+        if let aligned = AlignedMap(map, target: target), aligned.axes == [0, 1, 2] || !isFew {
             return aligned.resample(source, onto: target, interpolation: interpolation, outside: outside)
         }
         return resampleObliquely(source, map: map, onto: target, outside: outside)

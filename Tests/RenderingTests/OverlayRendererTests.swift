@@ -52,7 +52,7 @@ struct OverlayRendererTests {
                 [renderer.slice(plane, 9), renderer.montage(plane, slices: slices)] == OverlayRendererTests.expected[
                     plane]!)
             let (axis, stored) = renderer.storedIndex(plane, 9)
-            #expect(order[axis] == plane.normal)
+            #expect(order[axis] == plane.through.worldAxis)
             #expect(stored == (flips[axis] ? renderer.sliceCount(plane) - 10 : 9))
         }
     }

@@ -10,7 +10,7 @@ struct SliceFrameTests {
 
     func letters(_ plane: Plane, radiological: Bool = true) -> String {
         let frame = SliceFrame(grid: SliceFrameTests.ras, plane: plane, radiological: radiological)
-        return String([frame.left, frame.right, frame.top, frame.bottom])
+        return String([frame.left, frame.right, frame.top, frame.bottom].map(\.rawValue))
     }
 
     @Test func lettersOfBothConventions() {
@@ -33,15 +33,15 @@ struct SliceFrameTests {
             let (origin, right, down) = frame.indices(slice: 3)
             func letter(_ step: Vector3) -> Character {
                 let axis = (0..<3).max { abs(step[$0]) < abs(step[$1]) }!
-                return step[axis] > 0 ? Plane.letters(axis).positive : Plane.letters(axis).negative
+                return Array(step[axis] > 0 ? "RAS" : "LPI")[axis]
             }
-            #expect(letter(volume.grid.affine.direction(right)) == frame.right)
-            #expect(letter(-volume.grid.affine.direction(right)) == frame.left)
-            #expect(letter(volume.grid.affine.direction(down)) == frame.bottom)
-            #expect(letter(-volume.grid.affine.direction(down)) == frame.top)
+            #expect(letter(volume.grid.affine.direction(right)) == frame.right.rawValue)
+            #expect(letter(-volume.grid.affine.direction(right)) == frame.left.rawValue)
+            #expect(letter(volume.grid.affine.direction(down)) == frame.bottom.rawValue)
+            #expect(letter(-volume.grid.affine.direction(down)) == frame.top.rawValue)
             // Slice 3 counted toward S, A or R.
-            let world = volume.grid.affine(origin)[plane.normal]
-            let expected = SliceFrameTests.ras.affine([3, 3, 3])[plane.normal]
+            let world = volume.grid.affine(origin)[plane.through.worldAxis]
+            let expected = SliceFrameTests.ras.affine([3, 3, 3])[plane.through.worldAxis]
             #expect(abs(world - expected) < 1e-9)
             #expect(abs(frame.position(slice: 3) - expected) < 1e-9)
             #expect(frame.tilt < 1e-6)
@@ -68,7 +68,7 @@ struct SliceFrameTests {
         let grid = Grid(shape: [30, 30, 12], affine: affine)
         let frame = SliceFrame(grid: grid, plane: .axial, radiological: true)
         #expect(abs(frame.tilt - 20) < 1e-9)
-        #expect(String([frame.left, frame.right, frame.top, frame.bottom]) == "RLAP")
+        #expect(String([frame.left, frame.right, frame.top, frame.bottom].map(\.rawValue)) == "RLAP")
         for index in [Vector3(0, 0, 4), Vector3(29, 0, 4), Vector3(13, 29, 4)] {
             #expect(abs((affine(index) * frame.normal).sum() - frame.position(slice: 4)) < 1e-9)
         }
