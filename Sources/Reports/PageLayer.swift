@@ -1,0 +1,226 @@
+import Failures
+import Foundation
+import Volumes
+import Workers
+
+/// One volume as a page carries it: in RAS order, perhaps in blocks of voxels, coded, predicted, deflated, in base64.
+///
+/// Every slice is predicted by itself with the median edge detector of LOCO-I (Weinberger, Seroussi and Sapiro 2000): from
+/// left a, above b and corner c it foresees min(a, b) where c ≥ max(a, b), max(a, b) where c ≤ min(a, b), else a + b − c. The
+/// first voxel is foreseen as 0, the first row from the left, the first column from above. Differences of bytes are kept modulo
+/// 256; those of 16-bit values are folded (0, −1, 1, −2 … become 0, 1, 2, 3 …) and split in low and high bytes.
+struct PageLayer: Sendable {
+    /// What codes mean.
+    enum Coding: Sendable {
+        /// 16-bit values: value = code · slope + intercept.
+        case values(slope: Double, intercept: Double, tolerance: Double)
+        /// 8-bit codes for a scan, by a table.
+        case levels(Codebook)
+        /// 8-bit codes for heat: value = (code − zero) · step.
+        case steps(zero: Int, step: Double)
+
+        var bytes: Int { if case .values = self { 2 } else { 1 } }
+    }
+
+    /// How several voxels become one.
+    enum Blending: Sendable { case mean, strongest }
+
+    let id: String
+    /// Voxels along Right, Anterior, Superior.
+    let shape: Index3
+    /// Scan voxels in one of the page's, along each axis; 1, 1, 1 where nothing is left out.
+    let blocks: Index3
+    let coding: Coding
+    let parts: [Part]
+
+    struct Part: Sendable {
+        let first: Int
+        let slices: Int
+        let text: Data
+    }
+
+    /// Characters that the layer takes in the page.
+    var size: Int { parts.reduce(0) { $0 + $1.text.count } }
+
+    /// - Parameter order: from stored axes to RAS.
+    init(
+        id: String, _ volume: Volume, order: Rearrangement, blocks: Index3 = [1, 1, 1], blending: Blending, coding: Coding,
+        content: Deflate.Content
+    ) throws {
+        let source = LayerSource(volume, order: order, blocks: blocks, blending: blending)
+        self.id = id
+        self.blocks = blocks
+        self.coding = coding
+        shape = source.shape
+        let slices = PageLayer.slices(source.shape)
+        parts = try Workers.shared.map((source.shape.z + slices - 1) / slices) { index in
+            let first = index * slices
+            let count = min(slices, source.shape.z - first)
+            let packed = try PageLayer.packed(source, first..<first + count, coding: coding, content: content)
+            return Part(first: first, slices: count, text: Data(packed).base64EncodedData())
+        }
+    }
+
+    /// About how many characters the layer would take, from four of its parts.
+    static func estimatedSize(
+        _ volume: Volume, order: Rearrangement, blocks: Index3, blending: Blending, coding: Coding, content: Deflate.Content
+    ) throws -> Int {
+        let source = LayerSource(volume, order: order, blocks: blocks, blending: blending)
+        let depth = source.shape.z
+        // Single slices spread over the whole: neighbours are much alike.
+        let samples = Set((0..<12).map { (2 * $0 + 1) * depth / 24 }).sorted()
+        let sizes = try Workers.shared.map(samples.count) { index in
+            try packed(source, samples[index]..<samples[index] + 1, coding: coding, content: content).count
+        }
+        return Int(Double(sizes.reduce(0, +)) / Double(samples.count) * Double(depth) * 4 / 3)
+    }
+
+    /// As `<script>` elements that no browser runs.
+    func write(to file: inout AtomicFile.Writer) throws {
+        for (index, part) in parts.enumerated() {
+            try file.write(Array("<script type=\"text/plain\" id=\"\(id)-\(index)\">".utf8))
+            try part.text.withUnsafeBytes { try file.write($0) }
+            try file.write(Array("</script>\n".utf8))
+        }
+    }
+
+    /// Slices in a part: about two million voxels, so that a scan unpacks on several threads and in steps.
+    private static func slices(_ shape: Index3) -> Int { max(1, (1 << 21) / (shape.x * shape.y)) }
+
+    private static func packed(
+        _ source: LayerSource, _ slices: Range<Int>, coding: Coding, content: Deflate.Content
+    ) throws -> [UInt8] {
+        let width = source.shape.x
+        let height = source.shape.y
+        let plane = width * height
+        var bytes = [UInt8](repeating: 0, count: plane * slices.count * coding.bytes)
+        var values = [Float](repeating: 0, count: plane)
+        for (position, slice) in slices.enumerated() {
+            source.read(slice, into: &values)
+            switch coding {
+            case .values(let slope, let intercept, _):
+                let codes = values.map { value -> Int16 in
+                    Int16(max(-32768, min(32767, ((Double(value) - intercept) / slope).rounded())))
+                }
+                predict(codes, width: width) { index, difference in
+                    let folded = UInt16(truncatingIfNeeded: Int(difference) << 1 ^ Int(difference) >> 15)
+                    bytes[position * plane + index] = UInt8(truncatingIfNeeded: folded)
+                    bytes[(slices.count + position) * plane + index] = UInt8(folded >> 8)
+                }
+            case .levels(let codebook):
+                let codes = values.map { codebook.code($0) }
+                predict(codes, width: width) { index, difference in bytes[position * plane + index] = difference }
+            case .steps(let zero, let step):
+                let codes = values.map { value -> UInt8 in
+                    value == 0 ? UInt8(zero) : UInt8(max(0, min(255, (Double(value) / step).rounded() + Double(zero))))
+                }
+                predict(codes, width: width) { index, difference in bytes[position * plane + index] = difference }
+            }
+        }
+        return try Deflate.compress(bytes, as: content)
+    }
+
+    @inline(__always)
+    private static func predict<Code: FixedWidthInteger>(
+        _ codes: [Code], width: Int, emit: (Int, Code) -> Void
+    ) {
+        codes.withUnsafeBufferPointer { codes in
+            for index in 0..<min(width, codes.count) {
+                emit(index, index == 0 ? codes[0] : codes[index] &- codes[index - 1])
+            }
+            for row in stride(from: width, to: codes.count, by: width) {
+                var corner = codes[row - width]
+                var left = codes[row]
+                emit(row, left &- corner)
+                for index in row + 1..<row + width {
+                    let above = codes[index - width]
+                    let low = min(left, above)
+                    let high = max(left, above)
+                    let guess = corner >= high ? low : corner <= low ? high : left &+ above &- corner
+                    left = codes[index]
+                    emit(index, left &- guess)
+                    corner = above
+                }
+            }
+        }
+    }
+}
+
+/// Reads slices of a volume in RAS order, blocks of voxels as one.
+struct LayerSource: Sendable {
+    let shape: Index3
+    private let volume: Volume
+    private let full: Index3
+    private let strides: Index3
+    private let base: Int
+    private let blocks: Index3
+    private let blending: PageLayer.Blending
+
+    init(_ volume: Volume, order: Rearrangement, blocks: Index3, blending: PageLayer.Blending) {
+        self.volume = volume
+        self.blocks = blocks
+        self.blending = blending
+        let stored = volume.grid.shape
+        let storedStrides = [1, stored.x, stored.x * stored.y]
+        var full = Index3()
+        var strides = Index3()
+        var base = 0
+        for axis in 0..<3 {
+            let old = order.axes[axis]
+            full[axis] = stored[old]
+            strides[axis] = order.isFlipped[axis] ? -storedStrides[old] : storedStrides[old]
+            if order.isFlipped[axis] { base += storedStrides[old] * (stored[old] - 1) }
+        }
+        self.full = full
+        self.strides = strides
+        self.base = base
+        shape = Index3(
+            (full.x + blocks.x - 1) / blocks.x, (full.y + blocks.y - 1) / blocks.y, (full.z + blocks.z - 1) / blocks.z)
+    }
+
+    /// Values that are not finite become 0 in heat, and the end of the range they point to in a scan (NaN the low end).
+    func read(_ slice: Int, into values: inout [Float]) {
+        volume.voxels.withUnsafeBufferPointer { voxels in
+            values.withUnsafeMutableBufferPointer { values in
+                if blocks == [1, 1, 1] {
+                    let start = base + slice * strides.z
+                    for y in 0..<shape.y {
+                        var source = start + y * strides.y
+                        for index in y * shape.x..<(y + 1) * shape.x {
+                            values[index] = finite(voxels[source])
+                            source += strides.x
+                        }
+                    }
+                    return
+                }
+                let zs = slice * blocks.z..<min(full.z, (slice + 1) * blocks.z)
+                for y in 0..<shape.y {
+                    let ys = y * blocks.y..<min(full.y, (y + 1) * blocks.y)
+                    for x in 0..<shape.x {
+                        let xs = x * blocks.x..<min(full.x, (x + 1) * blocks.x)
+                        var sum = 0.0
+                        var strongest: Float = 0
+                        for c in zs {
+                            for b in ys {
+                                for a in xs {
+                                    let value = finite(voxels[base + a * strides.x + b * strides.y + c * strides.z])
+                                    sum += Double(value)
+                                    if abs(value) > abs(strongest) { strongest = value }
+                                }
+                            }
+                        }
+                        values[x + shape.x * y] =
+                            blending == .mean ? Float(sum / Double(xs.count * ys.count * zs.count)) : strongest
+                    }
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func finite(_ value: Float) -> Float {
+        if value.isFinite { return value }
+        if blending == .strongest { return 0 }
+        return value == .infinity ? 32767 : -32768
+    }
+}

@@ -1,0 +1,232 @@
+import Failures
+import Foundation
+import Rendering
+import Volumes
+import Workers
+
+/// One self-contained page to review a scan with: linked slices, a 3D view, heat of every method and target, the answer and
+/// where all of it comes from. It opens from disk in a browser and loads nothing.
+///
+/// The scan goes into the page exactly (16 bits a voxel) when that is small, else in 8 bits a voxel with finer steps in soft
+/// tissue, else in blocks of voxels; the page says which. Heat is 8 bits a voxel. Volumes lie on the scan's stored grid, turned
+/// to the nearest RAS axes and never interpolated; positions in millimetres come from the affine as it is.
+public struct ReviewPage: Sendable {
+    /// Shown as heading and window title: the scan's name.
+    public var title: String
+    /// A second line, before the answer.
+    public var subtitle = ""
+    public var scan: Volume
+    /// "HU" for CT; empty for images whose values have no unit.
+    public var unit: String
+    /// Whether the volume lies in a patient; a picture does not, and gets no letters and no millimetres.
+    public var isAnatomical = true
+    /// All on the scan's grid.
+    public var heats: [ReviewHeat] = []
+    /// On the scan's grid; values above 0 count. Its outline is drawn.
+    public var mask: Volume?
+    public var answer: ReviewAnswer?
+    /// What the reader must know before looking.
+    public var warnings: [String] = []
+    /// Facts on the scan beside those that the page finds by itself (size, spacing, orientation).
+    public var facts: [ReviewFact] = []
+    /// What was made from what with which settings.
+    public var provenance: [ReviewFact] = []
+    /// Files beside the page, by paths relative to it.
+    public var links: [ReviewLink] = []
+    /// The folder's page, by a path relative to this one.
+    public var folderPage: String?
+    /// The grey window that the page opens with; nil: lung for CT, percentiles for others.
+    public var window: HUWindow?
+    /// More window presets, before the usual ones; "network" is shown as "as the network saw it".
+    public var presets: [ReviewWindow] = []
+    /// Opacity, threshold, colour map and sign to begin with.
+    public var style = OverlayStyle()
+    public var settings = Settings()
+
+    public struct Settings: Sendable {
+        /// Bytes that the whole page should stay under.
+        public var byteLimit = 38 << 20
+        /// Bytes up to which the scan is carried exactly.
+        public var exactLimit = 14 << 20
+        /// "en" or "zh"; nil: as the browser prefers.
+        public var language: String?
+
+        public init() {}
+    }
+
+    /// What was written, for logs and tests.
+    public struct Summary: Sendable, Equatable {
+        public let bytes: Int
+        /// "exact", "8 bits", "8 coarse bits".
+        public let scanCoding: String
+        /// Scan voxels in one of the page's.
+        public let blocks: Index3
+    }
+
+    public init(title: String, scan: Volume, unit: String = "HU") {
+        self.title = title
+        self.scan = scan
+        self.unit = unit
+    }
+
+    /// Writes the page atomically; the same bytes for the same content.
+    ///
+    /// - Throws: ``Failure`` of kind `.output` when it cannot be written, and `.scan` when a heat or the mask is not on the
+    ///   scan's grid.
+    @discardableResult
+    public func write(to url: URL) throws -> Summary {
+        for (name, other) in heats.map({ ("heat of \($0.methodTitle)", $0.volume) }) + (mask.map { [("mask", $0)] } ?? []) {
+            guard other.grid.shape == scan.grid.shape else {
+                throw Failure(
+                    .scan, name, expected: "a volume of \(scan.grid.shape.text) voxels, as the scan",
+                    found: "\(other.grid.shape.text)", remedy: "Place it on the scan's grid first.")
+            }
+        }
+        let order = Orientation(scan.grid.affine).rearrangement(to: .ras)
+        let maskLayer = try mask.map { mask in
+            try PageLayer(
+                id: "mask", mask, order: order, blending: .strongest, coding: .steps(zero: 0, step: 1), content: .general)
+        }
+        let heatLayers = try packedHeats(order, limit: settings.byteLimit / 2)
+        let taken = heatLayers.reduce(maskLayer?.size ?? 0) { $0 + $1.size }
+        let range = finiteRange
+        // 400 kB for the page's script and words.
+        let scanLayer = try packedScan(order, range: range, limit: max(1 << 20, settings.byteLimit - taken - 400_000))
+        let manifest = PageText.json(
+            ReviewManifest(
+                self, order: order, range: range, scan: scanLayer, heats: heatLayers, mask: maskLayer))
+        let template = PageTemplate(kind: .review, title: title)
+        var bytes = 0
+        try AtomicFile.write(to: url) { file in
+            try template.write(
+                manifest: manifest, pieces: ["folderScale": PageText.json(folderScale)],
+                data: [scanLayer] + heatLayers + (maskLayer.map { [$0] } ?? []), to: &file)
+            bytes = file.position
+        }
+        return Summary(bytes: bytes, scanCoding: scanLayer.coding.name, blocks: scanLayer.blocks)
+    }
+
+    /// Puts the folder's scales (by ``ReviewHeat/scaleKey``) into a page that is already written, once all scans are done.
+    ///
+    /// - Throws: ``Failure`` of kind `.output` when the file is no such page or cannot be replaced.
+    public static func setFolderScales(_ scales: [String: Double], inPageAt url: URL) throws {
+        let open = Array("<script type=\"application/json\" id=\"folder-scale\">".utf8)
+        let close = Array("</script>".utf8)
+        guard let data = try? Data(contentsOf: url, options: .mappedIfSafe),
+            let start = data.range(of: Data(open)), let end = data.range(of: Data(close), in: start.upperBound..<data.endIndex)
+        else {
+            throw Failure(.output, url.path, expected: "a review page", found: "another file or none")
+        }
+        let text = PageText.json(scales.filter { $0.value > 0 && $0.value.isFinite })
+        try AtomicFile.write(to: url) { file in
+            try data[..<start.upperBound].withUnsafeBytes { try file.write($0) }
+            try file.write(text)
+            try data[end.lowerBound...].withUnsafeBytes { try file.write($0) }
+        }
+    }
+
+    private var folderScale: [String: Double] {
+        var scales: [String: Double] = [:]
+        for (index, heat) in heats.enumerated() {
+            if let top = heat.folderTop, top > 0, top.isFinite { scales[heat.scaleKey(index)] = top }
+        }
+        return scales
+    }
+
+    private var finiteRange: ClosedRange<Float> {
+        let grain = 1 << 20
+        let voxels = scan.voxels
+        let pieces = (voxels.count + grain - 1) / grain
+        // A body that cannot throw makes a call that does not.
+        let extremes = try! Workers.shared.map(pieces) { piece in
+            var (low, high) = (Float.infinity, -Float.infinity)
+            for value in voxels[piece * grain..<min(voxels.count, (piece + 1) * grain)] where value.isFinite {
+                low = min(low, value)
+                high = max(high, value)
+            }
+            return (low, high)
+        }
+        let low = extremes.map(\.0).min()!
+        let high = extremes.map(\.1).max()!
+        return low <= high ? low...high : 0...1
+    }
+
+    /// Whether every voxel is a whole number that 16 bits hold.
+    private var isWhole: Bool {
+        let grain = 1 << 20
+        let voxels = scan.voxels
+        return try! Workers.shared.map((voxels.count + grain - 1) / grain) { piece in
+            voxels[piece * grain..<min(voxels.count, (piece + 1) * grain)].allSatisfy { value in
+                value >= -32768 && value <= 32767 && value == value.rounded()
+            }
+        }.allSatisfy { $0 }
+    }
+
+    private func packedScan(_ order: Rearrangement, range: ClosedRange<Float>, limit: Int) throws -> PageLayer {
+        let isCT = unit == "HU"
+        let exact: PageLayer.Coding
+        if isWhole {
+            exact = .values(slope: 1, intercept: 0, tolerance: 0)
+        } else {
+            let slope = max(Double(range.upperBound) - Double(range.lowerBound), 1e-30) / 65535
+            exact = .values(slope: slope, intercept: Double(range.lowerBound) + 32768 * slope, tolerance: slope / 2)
+        }
+        var candidates: [(coding: PageLayer.Coding, blocks: Index3, limit: Int)] = [
+            (exact, [1, 1, 1], min(limit, settings.exactLimit))
+        ]
+        let coarser: [PageLayer.Coding] =
+            isCT ? [.levels(.hounsfield), .levels(.coarseHounsfield)] : [.levels(.even(range))]
+        var blocks: Index3 = [1, 1, 1]
+        for _ in 0..<6 {
+            candidates += coarser.map { ($0, blocks, limit) }
+            // The finest axes give way first: 512×512 slices before thick slices are joined.
+            let spacing = order(scan.grid).spacing
+            let size = Vector3(Double(blocks.x), Double(blocks.y), Double(blocks.z)) * spacing
+            for axis in 0..<3 where size[axis] <= size.min() * 1.5 && order(scan.grid).shape[axis] > blocks[axis] {
+                blocks[axis] *= 2
+            }
+        }
+        for candidate in candidates {
+            let size = try PageLayer.estimatedSize(
+                scan, order: order, blocks: candidate.blocks, blending: .mean, coding: candidate.coding, content: .noise)
+            // The estimate comes from some of the slices.
+            if Double(size) * 1.03 > Double(candidate.limit) { continue }
+            let layer = try PageLayer(
+                id: "scan", scan, order: order, blocks: candidate.blocks, blending: .mean, coding: candidate.coding,
+                content: .noise)
+            if layer.size <= candidate.limit { return layer }
+        }
+        let last = candidates[candidates.count - 1]
+        return try PageLayer(
+            id: "scan", scan, order: order, blocks: last.blocks, blending: .mean, coding: last.coding, content: .noise)
+    }
+
+    private func packedHeats(_ order: Rearrangement, limit: Int) throws -> [PageLayer] {
+        let share = limit / max(1, heats.count)
+        return try heats.enumerated().map { index, heat in
+            let coding = heat.coding
+            var blocks: Index3 = [1, 1, 1]
+            while true {
+                let layer = try PageLayer(
+                    id: "heat\(index)", heat.volume, order: order, blocks: blocks, blending: .strongest, coding: coding,
+                    content: .general)
+                if layer.size <= share || layer.shape.max() <= 64 { return layer }
+                for axis in 0..<3 where layer.shape[axis] > 1 { blocks[axis] *= 2 }
+            }
+        }
+    }
+}
+
+extension PageLayer.Coding {
+    fileprivate var name: String {
+        switch self {
+        case .values(_, _, let tolerance): tolerance == 0 ? "exact" : "16 bits"
+        case .levels(let codebook): codebook.levels == Codebook.coarseHounsfield.levels ? "8 coarse bits" : "8 bits"
+        case .steps: "8 bits"
+        }
+    }
+}
+
+extension Index3 {
+    var text: String { "\(x)×\(y)×\(z)" }
+}

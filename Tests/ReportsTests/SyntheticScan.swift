@@ -1,0 +1,238 @@
+import CZlib
+import Foundation
+import TestSupport
+import Volumes
+
+@testable import Reports
+
+/// SplitMix64 (Steele, Lea and Flood 2014): the same numbers everywhere.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+
+    mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}
+
+/// Scans and heat for the tests of pages and scenes.
+enum SyntheticScan {
+    /// Where the browser tests want their pages.
+    static let pages = ProcessInfo.processInfo.environment["TOMOLENS_PAGES"].map {
+        URL(fileURLWithPath: $0, isDirectory: true)
+    }
+
+    /// 44×58×21 voxels, axes toward Posterior, Left and Superior, turned by some degrees, 0.8×0.7×3 mm.
+    static let obliqueGrid: Grid = {
+        let (c, s) = (cos(0.21), sin(0.21))
+        return Grid(
+            shape: [44, 58, 21],
+            affine: Affine(
+                i: [0.8 * s, -0.8 * c, 0], j: [-0.7 * c, -0.7 * s, 0], k: [0.3, 0, 2.98], origin: [31.5, 12.25, -140]))
+    }()
+
+    static func blob(_ grid: Grid, at voxel: Vector3, radius: Double, peak: Float) -> Volume {
+        var volume = Volume(grid: grid, repeating: 0)
+        let centre = grid.affine(voxel)
+        for k in 0..<grid.shape.z {
+            for j in 0..<grid.shape.y {
+                for i in 0..<grid.shape.x {
+                    let offset = grid.affine([Double(i), Double(j), Double(k)]) - centre
+                    let share = (offset * offset).sum() / (radius * radius)
+                    if share < 9 { volume[i, j, k] = peak * Float(exp(-share)) }
+                }
+            }
+        }
+        return volume
+    }
+
+    static func oblique() throws -> ReviewPage {
+        var random = SplitMix(seed: 11)
+        let grid = obliqueGrid
+        var scan = Volume(grid: grid, repeating: -1000)
+        for k in 0..<grid.shape.z {
+            for j in 0..<grid.shape.y {
+                for i in 0..<grid.shape.x {
+                    let x = (Double(i) - 21.5) / 19
+                    let y = (Double(j) - 28.5) / 26
+                    let inside = x * x + y * y < 1
+                    let bone = inside && x * x + y * y > 0.8
+                    let level = bone ? 700.0 : inside ? 40 + 3 * Double(k) : -1000
+                    scan[i, j, k] = Float((level + (random.unit() - 0.5) * 40).rounded())
+                }
+            }
+        }
+        var page = ReviewPage(title: PageSamples.hostile, scan: scan)
+        let warm = blob(grid, at: [13, 40, 14], radius: 6, peak: 0.0125)
+        var signed = blob(grid, at: [30, 18, 6], radius: 7, peak: 3)
+        let against = blob(grid, at: [15, 20, 15], radius: 7, peak: 4)
+        for index in signed.voxels.indices { signed.voxels[index] -= against.voxels[index] }
+        page.heats = [
+            ReviewHeat(method: "gradcam", methodTitle: "Grad-CAM", target: "nodule (1)", volume: warm),
+            ReviewHeat(method: "gradcam", methodTitle: "Grad-CAM", target: "other (0)", volume: blob(grid, at: [8, 8, 3], radius: 5, peak: 9)),
+            ReviewHeat(method: "hirescam", methodTitle: "HiResCAM " + PageSamples.hostile, target: "nodule (1)", volume: signed),
+        ]
+        page.heats[0].details = [ReviewFact("tap", "/block4/conv2/Conv_output_0")]
+        page.heats[0].peakIsInside = true
+        page.heats[0].folderTop = 0.025
+        page.heats[0].scaleKey = "gradcam|class1"
+        page.heats[2].caution = "A caution with \(PageSamples.hostile)"
+        page.mask = blob(grid, at: [13, 40, 14], radius: 3, peak: 1)
+        for index in page.mask!.voxels.indices { page.mask!.voxels[index] = page.mask!.voxels[index] > 0.3 ? 1 : 0 }
+        page.answer = ReviewAnswer(
+            rows: [
+                .init(label: "nodule (1) " + PageSamples.hostile, logit: 2.25, probability: 0.9047, isExplained: true),
+                .init(label: "other (0)", logit: 0, probability: 0.0953),
+            ], note: "Softmax over 2 classes.")
+        page.warnings = ["A warning with \(PageSamples.hostile)"]
+        page.facts = [ReviewFact("file", "scans/\(PageSamples.hostile).nii.gz")]
+        page.provenance = [ReviewFact("network", PageSamples.hostile), ReviewFact("program", "tomolens")]
+        page.links = [ReviewLink("heatmap " + PageSamples.hostile, path: PageSamples.hostile + ".nii.gz")]
+        page.folderPage = "../folder/index.html"
+        page.presets = [ReviewWindow(name: "network", window: HUWindow(lower: -1000, upper: 1000))]
+        return page
+    }
+
+    /// The scan, the heats and the mask of a page as NIfTI files.
+    static func write(_ page: ReviewPage, to folder: URL) throws {
+        try NIfTIWriter().write(page.scan, to: folder.appendingPathComponent("scan.nii.gz"))
+        for (index, heat) in page.heats.enumerated() {
+            try NIfTIWriter().write(heat.volume, to: folder.appendingPathComponent("heat\(index).nii.gz"))
+        }
+        if let mask = page.mask { try NIfTIWriter().write(mask, to: folder.appendingPathComponent("mask.nii.gz")) }
+    }
+
+    static func chest() throws -> (scan: Volume, mask: Volume) {
+        let scans = Fixtures.realData!.appendingPathComponent("scans")
+        return (
+            try NIfTIFile.read(scans.appendingPathComponent("lung1_chest.nii.gz")).volume,
+            try NIfTIFile.read(scans.appendingPathComponent("lung1_chest_label.nii.gz")).volume
+        )
+    }
+
+    /// Slices interpolated along k, with the noise that thin slices have.
+    static func thin(_ scan: Volume, _ mask: Volume, slices: Int) -> (Volume, Volume) {
+        let old = scan.grid
+        let ratio = Double(old.shape.z - 1) / Double(slices - 1)
+        var affine = old.affine
+        affine.k *= ratio
+        let grid = Grid(shape: [old.shape.x, old.shape.y, slices], affine: affine)
+        let plane = old.shape.x * old.shape.y
+        var result = Volume(grid: grid, repeating: 0)
+        var thinMask = Volume(grid: grid, repeating: 0)
+        var random = SplitMix(seed: 3)
+        for k in 0..<slices {
+            let at = Double(k) * ratio
+            let low = min(Int(at), old.shape.z - 2)
+            let share = Float(at - Double(low))
+            for index in 0..<plane {
+                let a = scan.voxels[low * plane + index]
+                let b = scan.voxels[(low + 1) * plane + index]
+                let bits = random.next()
+                // Sum of four uniform numbers: nearly normal, 25 HU.
+                var noise = -2.0
+                for piece in 0..<4 as Range<UInt64> { noise += Double(bits >> (16 * piece) & 0xffff) / 65536 }
+                noise *= 43
+                let value = a + share * (b - a)
+                result.voxels[k * plane + index] = value <= -1000 ? -1024 : (value + Float(noise)).rounded()
+            }
+            let nearest = Int(at.rounded()) * plane
+            thinMask.voxels.replaceSubrange(k * plane..<(k + 1) * plane, with: mask.voxels[nearest..<nearest + plane])
+        }
+        return (result, thinMask)
+    }
+
+    /// A page with heat as a network's coarse layer would give it: interpolated from few cells about the mask's middle.
+    static func page(of scan: Volume, mask: Volume, title: String) -> ReviewPage {
+        let grid = scan.grid
+        var sum = Vector3.zero
+        var count = 0.0
+        var index = 0
+        for k in 0..<grid.shape.z {
+            for j in 0..<grid.shape.y {
+                for i in 0..<grid.shape.x {
+                    if mask.voxels[index] > 0 {
+                        sum += [Double(i), Double(j), Double(k)]
+                        count += 1
+                    }
+                    index += 1
+                }
+            }
+        }
+        let middle = sum / max(1, count)
+        func coarse(_ seed: UInt64, _ spread: Double, _ signed: Bool) -> Volume {
+            var random = SplitMix(seed: seed)
+            let cells = Index3(14, 14, 10)
+            var values = [Float](repeating: 0, count: cells.x * cells.y * cells.z)
+            let extent = Vector3(Double(grid.shape.x - 1), Double(grid.shape.y - 1), Double(grid.shape.z - 1))
+            let place = middle / extent * Vector3(13, 13, 9)
+            for c in 0..<cells.z {
+                for b in 0..<cells.y {
+                    for a in 0..<cells.x {
+                        let offset = Vector3(Double(a), Double(b), Double(c)) - place
+                        let value = exp(-(offset * offset).sum() / spread) + (random.unit() - (signed ? 0.6 : 0.75)) * 0.12
+                        values[a + cells.x * (b + cells.y * c)] = Float(signed ? value : max(0, value)) * 0.031
+                    }
+                }
+            }
+            var heat = Volume(grid: grid, repeating: 0)
+            for k in 0..<grid.shape.z {
+                for j in 0..<grid.shape.y {
+                    for i in 0..<grid.shape.x {
+                        let at = Vector3(Double(i), Double(j), Double(k)) / extent * Vector3(13, 13, 9)
+                        let low = Index3(min(Int(at.x), 12), min(Int(at.y), 12), min(Int(at.z), 8))
+                        var value: Float = 0
+                        for corner in 0..<8 {
+                            let x = corner & 1, y = corner >> 1 & 1, z = corner >> 2
+                            let fx = Float(at.x) - Float(low.x), fy = Float(at.y) - Float(low.y), fz = Float(at.z) - Float(low.z)
+                            let weight = (x == 1 ? fx : 1 - fx) * (y == 1 ? fy : 1 - fy) * (z == 1 ? fz : 1 - fz)
+                            value += weight * values[low.x + x + cells.x * (low.y + y + cells.y * (low.z + z))]
+                        }
+                        heat[i, j, k] = value
+                    }
+                }
+            }
+            return heat
+        }
+        var page = ReviewPage(title: title, scan: scan)
+        page.heats = [
+            ReviewHeat(method: "gradcam", methodTitle: "Grad-CAM", target: "nodule (1)", volume: coarse(1, 1.6, false)),
+            ReviewHeat(method: "hirescam", methodTitle: "HiResCAM", target: "nodule (1)", volume: coarse(2, 0.9, true)),
+        ]
+        page.mask = mask
+        page.answer = ReviewAnswer(
+            rows: [
+                .init(label: "nodule (1)", logit: 4.12, probability: 0.9985, isExplained: true),
+                .init(label: "non-nodule (0)", logit: -2.41, probability: 0.0015),
+            ], note: "Softmax over 2 classes.")
+        page.heats[0].peakIsInside = true
+        page.heats[0].details = [ReviewFact("tap", "last-conv")]
+        page.facts = [ReviewFact("file", "\(title).nii.gz")]
+        page.provenance = [ReviewFact("program", "tomolens"), ReviewFact("network", "luna_nodule.onnx")]
+        return page
+    }
+
+    /// A small grey picture.
+    static func thumbnail() throws -> [UInt8] {
+        // 8×8 PNG, made by hand: signature, IHDR, one stored IDAT, IEND.
+        let rows = (0..<8).flatMap { y -> [UInt8] in [0] + (0..<8).map { x -> UInt8 in UInt8(16 * x + 12 * y) } }
+        func chunk(_ name: String, _ body: [UInt8]) -> [UInt8] {
+            let content = Array(name.utf8) + body
+            let check = UInt32(content.withUnsafeBufferPointer { crc32(0, $0.baseAddress, UInt32($0.count)) })
+            func bigEndian(_ value: UInt32) -> [UInt8] { withUnsafeBytes(of: value.bigEndian) { Array($0) } }
+            return bigEndian(UInt32(body.count)) + content + bigEndian(check)
+        }
+        var png: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+        png += chunk("IHDR", [0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0, 0])
+        png += chunk("IDAT", try Deflate.compress(rows, as: .general))
+        png += chunk("IEND", [])
+        return png
+    }
+}
