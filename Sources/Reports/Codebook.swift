@@ -4,6 +4,9 @@ struct Codebook: Sendable {
     let levels: [Float]
     /// How far a value with this code may lie from its level; values beyond the ends are held at them.
     let tolerances: [Float]
+    /// The smallest distance between two levels.
+    var leastStep: Float { zip(levels.dropFirst(), levels).map { $0 - $1 }.min()! }
+
     private let lowest: Float
     private let pace: Float
     private let table: [UInt8]
@@ -41,12 +44,15 @@ struct Codebook: Sendable {
     }
 
     /// Hounsfield units: steps of 8 in air and lung, 5 in soft tissue, 24 in bone, and two levels for metal.
-    static let hounsfield = Codebook(
-        levels: steps(-1024, -200, 8) + steps(-200, 300, 5) + steps(300, 1500, 24) + [1500, 2000, 3071])
-
-    /// Hounsfield units with half as many levels, for scans that would make too large a page.
-    static let coarseHounsfield = Codebook(
-        levels: steps(-1024, -200, 16) + steps(-200, 300, 10) + steps(300, 1500, 48) + [1500, 2000, 3071])
+    ///
+    /// - Parameter factor: makes all steps so many times as wide. A scan that is so noisy that it does not fit a page with
+    ///   fine steps hides wider ones in its noise.
+    static func hounsfield(factor: Float = 1) -> Codebook {
+        var levels = steps(-1024, -200, 8 * factor)
+        levels += steps(-200, 300, 5 * factor)
+        levels += steps(300, 1500, 24 * factor)
+        return Codebook(levels: levels + [1500, 2000, 3071])
+    }
 
     /// Even steps over a range.
     static func even(_ range: ClosedRange<Float>) -> Codebook {

@@ -32,6 +32,8 @@ struct PageLayer: Sendable {
     let blocks: Index3
     let coding: Coding
     let parts: [Part]
+    /// Cells that the page interpolates, and where they lie; the parts then only say which slices are made together.
+    let cells: (placement: ReviewCells.Placement, text: Data)?
 
     struct Part: Sendable {
         let first: Int
@@ -40,7 +42,19 @@ struct PageLayer: Sendable {
     }
 
     /// Characters that the layer takes in the page.
-    var size: Int { parts.reduce(0) { $0 + $1.text.count } }
+    var size: Int { parts.reduce(cells?.text.count ?? 0) { $0 + $1.text.count } }
+
+    init(id: String, shape: Index3, coding: Coding, placement: ReviewCells.Placement, cells: Data) {
+        self.id = id
+        self.shape = shape
+        self.coding = coding
+        self.cells = (placement, cells)
+        blocks = [1, 1, 1]
+        let slices = PageLayer.slices(shape)
+        parts = stride(from: 0, to: shape.z, by: slices).map { first in
+            Part(first: first, slices: min(slices, shape.z - first), text: Data())
+        }
+    }
 
     /// - Parameter order: from stored axes to RAS.
     init(
@@ -51,6 +65,7 @@ struct PageLayer: Sendable {
         self.id = id
         self.blocks = blocks
         self.coding = coding
+        cells = nil
         shape = source.shape
         let slices = PageLayer.slices(source.shape)
         parts = try Workers.shared.map((source.shape.z + slices - 1) / slices) { index in
@@ -77,11 +92,13 @@ struct PageLayer: Sendable {
 
     /// As `<script>` elements that no browser runs.
     func write(to file: inout AtomicFile.Writer) throws {
-        for (index, part) in parts.enumerated() {
-            try file.write(Array("<script type=\"text/plain\" id=\"\(id)-\(index)\">".utf8))
-            try part.text.withUnsafeBytes { try file.write($0) }
+        func write(_ text: Data, _ name: String) throws {
+            try file.write(Array("<script type=\"text/plain\" id=\"\(id)-\(name)\">".utf8))
+            try text.withUnsafeBytes { try file.write($0) }
             try file.write(Array("</script>\n".utf8))
         }
+        if let cells { return try write(cells.text, "cells") }
+        for (index, part) in parts.enumerated() { try write(part.text, String(index)) }
     }
 
     /// Slices in a part: about two million voxels, so that a scan unpacks on several threads and in steps.
@@ -176,6 +193,11 @@ struct LayerSource: Sendable {
         self.base = base
         shape = Index3(
             (full.x + blocks.x - 1) / blocks.x, (full.y + blocks.y - 1) / blocks.y, (full.z + blocks.z - 1) / blocks.z)
+    }
+
+    /// The value of one of the page's voxels where blocks are single voxels.
+    subscript(voxel: Index3) -> Float {
+        finite(volume.voxels[base + voxel.x * strides.x + voxel.y * strides.y + voxel.z * strides.z])
     }
 
     /// Values that are not finite become 0 in heat, and the end of the range they point to in a scan (NaN the low end).

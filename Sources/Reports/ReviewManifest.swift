@@ -11,10 +11,20 @@ struct ReviewManifest: Encodable {
             let slices: Int
         }
 
+        struct Cells: Encodable {
+            let id: String
+            let shape: [Int]
+            let seen: [Int]
+            /// Rows of 3×4 matrices.
+            let toCells: [[Double]]
+            let toSeen: [[Double]]
+        }
+
         let shape: [Int]
         let blocks: [Int]
         let bytes: Int
         let parts: [Part]
+        let cells: Cells?
         var slope: Double?
         var intercept: Double?
         var tolerance: Double?
@@ -31,6 +41,12 @@ struct ReviewManifest: Encodable {
             bytes = layer.coding.bytes
             parts = layer.parts.enumerated().map { index, part in
                 Part(id: "\(layer.id)-\(index)", first: part.first, slices: part.slices)
+            }
+            cells = layer.cells.map { cells in
+                Cells(
+                    id: "\(layer.id)-cells", shape: cells.placement.shape.elements,
+                    seen: cells.placement.seenShape.elements, toCells: Array(cells.placement.toCells.rows.prefix(3)),
+                    toSeen: Array(cells.placement.toSeen.rows.prefix(3)))
             }
             switch layer.coding {
             case .values(let slope, let intercept, let tolerance):

@@ -57,7 +57,7 @@ public struct ReviewPage: Sendable {
     /// What was written, for logs and tests.
     public struct Summary: Sendable, Equatable {
         public let bytes: Int
-        /// "exact", "8 bits", "8 coarse bits".
+        /// "exact", "16 bits", "8 bits, steps from 5.0".
         public let scanCoding: String
         /// Scan voxels in one of the page's.
         public let blocks: Index3
@@ -90,8 +90,8 @@ public struct ReviewPage: Sendable {
         let heatLayers = try packedHeats(order, limit: settings.byteLimit / 2)
         let taken = heatLayers.reduce(maskLayer?.size ?? 0) { $0 + $1.size }
         let range = finiteRange
-        // 400 kB for the page's script and words.
-        let scanLayer = try packedScan(order, range: range, limit: max(1 << 20, settings.byteLimit - taken - 400_000))
+        // 200 kB for the page's script and words.
+        let scanLayer = try packedScan(order, range: range, limit: max(settings.byteLimit / 4, settings.byteLimit - taken - 200_000))
         let manifest = PageText.json(
             ReviewManifest(
                 self, order: order, range: range, scan: scanLayer, heats: heatLayers, mask: maskLayer))
@@ -175,16 +175,14 @@ public struct ReviewPage: Sendable {
             (exact, [1, 1, 1], min(limit, settings.exactLimit))
         ]
         let coarser: [PageLayer.Coding] =
-            isCT ? [.levels(.hounsfield), .levels(.coarseHounsfield)] : [.levels(.even(range))]
+            isCT ? [1, 2, 3, 4].map { .levels(.hounsfield(factor: $0)) } : [.levels(.even(range))]
         var blocks: Index3 = [1, 1, 1]
-        for _ in 0..<6 {
+        let grid = order(scan.grid)
+        for _ in 0..<8 {
             candidates += coarser.map { ($0, blocks, limit) }
-            // The finest axes give way first: 512×512 slices before thick slices are joined.
-            let spacing = order(scan.grid).spacing
-            let size = Vector3(Double(blocks.x), Double(blocks.y), Double(blocks.z)) * spacing
-            for axis in 0..<3 where size[axis] <= size.min() * 1.5 && order(scan.grid).shape[axis] > blocks[axis] {
-                blocks[axis] *= 2
-            }
+            // The axes with most voxels give way first: 512×512 slices before slices are joined.
+            let left = (0..<3).map { grid.shape[$0] / blocks[$0] }
+            for axis in 0..<3 where left[axis] * 4 > left.max()! * 3 && left[axis] > 1 { blocks[axis] *= 2 }
         }
         for candidate in candidates {
             let size = try PageLayer.estimatedSize(
@@ -205,13 +203,20 @@ public struct ReviewPage: Sendable {
         let share = limit / max(1, heats.count)
         return try heats.enumerated().map { index, heat in
             let coding = heat.coding
+            if let cells = heat.cells, let layer = try cells.layer(id: "heat\(index)", of: heat, order: order, coding: coding) {
+                return layer
+            }
             var blocks: Index3 = [1, 1, 1]
             while true {
-                let layer = try PageLayer(
-                    id: "heat\(index)", heat.volume, order: order, blocks: blocks, blending: .strongest, coding: coding,
-                    content: .general)
-                if layer.size <= share || layer.shape.max() <= 64 { return layer }
-                for axis in 0..<3 where layer.shape[axis] > 1 { blocks[axis] *= 2 }
+                let size = try PageLayer.estimatedSize(
+                    heat.volume, order: order, blocks: blocks, blending: .strongest, coding: coding, content: .noise)
+                let shape = LayerSource(heat.volume, order: order, blocks: blocks, blending: .strongest).shape
+                if size <= share || shape.max() <= 64 {
+                    return try PageLayer(
+                        id: "heat\(index)", heat.volume, order: order, blocks: blocks, blending: .strongest, coding: coding,
+                        content: .noise)
+                }
+                for axis in 0..<3 where shape[axis] > 1 { blocks[axis] *= 2 }
             }
         }
     }
@@ -221,7 +226,7 @@ extension PageLayer.Coding {
     fileprivate var name: String {
         switch self {
         case .values(_, _, let tolerance): tolerance == 0 ? "exact" : "16 bits"
-        case .levels(let codebook): codebook.levels == Codebook.coarseHounsfield.levels ? "8 coarse bits" : "8 bits"
+        case .levels(let codebook): "8 bits, steps from \(codebook.leastStep)"
         case .steps: "8 bits"
         }
     }

@@ -10,6 +10,8 @@ public struct ReviewHeat: Sendable {
     public var target: String
     /// Signed raw attribution on the scan's grid.
     public var volume: Volume
+    /// The layer's cells that `volume` was interpolated from, where it was: they make the page smaller and quicker to write.
+    public var cells: ReviewCells?
     /// What misleads about this method or map.
     public var caution: String?
     public var notes: [String] = []

@@ -29,18 +29,25 @@ struct PageSamples {
         page.settings.exactLimit = 0
         try SyntheticScan.write(page, to: place("eight-bits"))
         let summary = try page.write(to: place("eight-bits/index.html"))
-        #expect(summary.scanCoding == "8 bits")
+        #expect(summary.scanCoding == "8 bits, steps from 5.0")
         #expect(summary.blocks == [1, 1, 1])
     }
 
     @Test func blocks() throws {
         var page = try SyntheticScan.oblique()
         page.settings.exactLimit = 0
-        page.settings.byteLimit = 430_000
+        page.settings.byteLimit = 60_000
         page.heats = [page.heats[0]]
         try SyntheticScan.write(page, to: place("blocks"))
         let summary = try page.write(to: place("blocks/index.html"))
         #expect(summary.blocks != [1, 1, 1])
+    }
+
+    /// Heat by cells: the page interpolates what the NIfTI file holds.
+    @Test func cells() throws {
+        let page = try SyntheticScan.withCells()
+        try SyntheticScan.write(page, to: place("cells"))
+        try page.write(to: place("cells/index.html"))
     }
 
     @Test func picture() throws {

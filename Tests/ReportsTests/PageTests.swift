@@ -112,7 +112,7 @@ import Volumes
     }
 
     @Test func levelsLieWithinTheirTolerance() throws {
-        for codebook in [Codebook.hounsfield, .coarseHounsfield] {
+        for codebook in [1, 2, 3, 4].map({ Codebook.hounsfield(factor: $0) }) {
             for step in 0..<16380 {
                 let value = -1024 + Float(step) / 4
                 let code = Int(codebook.code(value))
@@ -121,16 +121,18 @@ import Volumes
             #expect(codebook.code(-5000) == 0 && codebook.code(.nan) == 0)
             #expect(Int(codebook.code(9999)) == codebook.levels.count - 1)
         }
+        let fine = Codebook.hounsfield()
         // Finest where soft tissue is looked at.
-        #expect(Codebook.hounsfield.tolerances[Int(Codebook.hounsfield.code(40))] < 2.7)
+        #expect(fine.tolerances[Int(fine.code(40))] < 2.7)
     }
 
     @Test func eightBitVolumes() throws {
         let volume = noise([40, 30, 6], -1024...2000)
+        let codebook = Codebook.hounsfield()
         let layer = try PageLayer(
-            id: "scan", volume, order: Rearrangement(axes: [0, 1, 2]), blending: .mean, coding: .levels(.hounsfield),
+            id: "scan", volume, order: Rearrangement(axes: [0, 1, 2]), blending: .mean, coding: .levels(codebook),
             content: .noise)
-        #expect(try decode(layer) == volume.voxels.map { Int(Codebook.hounsfield.code($0)) })
+        #expect(try decode(layer) == volume.voxels.map { Int(codebook.code($0)) })
     }
 
     @Test func blocksAreMeansOrTheStrongest() throws {
@@ -147,6 +149,19 @@ import Volumes
         let edge = [volume[4, 2, 2], volume[4, 3, 2]]
         #expect(means[5] == (edge[0] + edge[1]) / 2)
         #expect(peaks[5] == edge.max { abs($0) < abs($1) })
+    }
+
+    @Test func cellsStandForTheVolumeTheyGave() throws {
+        let page = try SyntheticScan.withCells()
+        let order = Orientation(page.scan.grid.affine).rearrangement(to: .ras)
+        let heat = page.heats[0]
+        let cells = try #require(heat.cells)
+        let layer = try #require(try cells.layer(id: "heat0", of: heat, order: order, coding: heat.coding))
+        #expect(layer.size < 4000)
+        var other = heat
+        // One changed slice is enough to carry the volume itself.
+        for index in 0..<other.volume.grid.shape.x * other.volume.grid.shape.y { other.volume.voxels[index] += 0.002 }
+        #expect(try cells.layer(id: "heat0", of: other, order: order, coding: other.coding) == nil)
     }
 
     @Test func heatKeepsZeroAndItsEnds() {

@@ -100,6 +100,68 @@ enum SyntheticScan {
         return page
     }
 
+    /// Heats interpolated from 6×5×4 cells that lie askew in the scan, and from cells along its axes; the network saw a part.
+    static func withCells() throws -> ReviewPage {
+        var page = try oblique()
+        let grid = page.scan.grid
+        let seen = Grid(
+            shape: [36, 40, 15], affine: grid.affine.composed(with: Affine(i: [1, 0, 0], j: [0, 1, 0], k: [0, 0, 1], origin: [4, 9, 3])))
+        let (c, s) = (cos(0.3), sin(0.3))
+        let placements = [
+            Affine(i: [8 * c, 8 * s, 0], j: [-8 * s, 8 * c, 0.2], k: [0, 0, 4], origin: [3, 4, 1]),
+            Affine(i: [0, 8, 0], j: [7, 0, 0], k: [0, 0, -4], origin: [3.5, 3.5, 13]),
+        ]
+        page.heats = placements.enumerated().map { number, placement in
+            var random = SplitMix(seed: 40 + UInt64(number))
+            let cells = Grid(shape: [6, 5, 4], affine: seen.affine.composed(with: placement))
+            var map = Volume(grid: cells, repeating: 0)
+            for index in map.voxels.indices { map.voxels[index] = Float(random.unit() - 0.3) * 0.02 }
+            let placed = interpolated(map, on: grid, seen: seen)
+            var heat = ReviewHeat(method: "m\(number)", methodTitle: "Method \(number)", target: "nodule (1)", volume: placed)
+            heat.cells = ReviewCells(map: map, seen: seen)
+            return heat
+        }
+        return page
+    }
+
+    /// Trilinear by world coordinates, edges held, 0 outside of what was seen: written anew, as a reference.
+    static func interpolated(_ map: Volume, on grid: Grid, seen: Grid) -> Volume {
+        var result = Volume(grid: grid, repeating: 0)
+        let toSeen = seen.affine.inverse!
+        let toMap = map.grid.affine.inverse!
+        for k in 0..<grid.shape.z {
+            for j in 0..<grid.shape.y {
+                for i in 0..<grid.shape.x {
+                    let world = grid.affine([Double(i), Double(j), Double(k)])
+                    let inside = toSeen(world)
+                    let isSeen = (0..<3).allSatisfy {
+                        inside[$0] >= -0.5 - 1e-6 && inside[$0] <= Double(seen.shape[$0]) - 0.5 + 1e-6
+                    }
+                    if !isSeen { continue }
+                    let at = toMap(world)
+                    var value = 0.0
+                    for c in 0..<map.grid.shape.z {
+                        let z = hat(at.z, c, map.grid.shape.z)
+                        if z == 0 { continue }
+                        for b in 0..<map.grid.shape.y {
+                            let y = hat(at.y, b, map.grid.shape.y)
+                            if y == 0 { continue }
+                            for a in 0..<map.grid.shape.x {
+                                value += z * y * hat(at.x, a, map.grid.shape.x) * Double(map[a, b, c])
+                            }
+                        }
+                    }
+                    result[i, j, k] = Float(value)
+                }
+            }
+        }
+        return result
+    }
+
+    private static func hat(_ place: Double, _ index: Int, _ count: Int) -> Double {
+        max(0, 1 - abs(max(0, min(place, Double(count - 1))) - Double(index)))
+    }
+
     /// The scan, the heats and the mask of a page as NIfTI files.
     static func write(_ page: ReviewPage, to folder: URL) throws {
         try NIfTIWriter().write(page.scan, to: folder.appendingPathComponent("scan.nii.gz"))
@@ -167,45 +229,36 @@ enum SyntheticScan {
             }
         }
         let middle = sum / max(1, count)
-        func coarse(_ seed: UInt64, _ spread: Double, _ signed: Bool) -> Volume {
+        let order = Index3(14, 14, 10)
+        let jump = Vector3(Double(grid.shape.x), Double(grid.shape.y), Double(grid.shape.z)) / Vector3(14, 14, 10)
+        let centre = (jump - 1) / 2
+        let cells = Grid(
+            shape: order,
+            affine: grid.affine.composed(
+                with: Affine(i: [jump.x, 0, 0], j: [0, jump.y, 0], k: [0, 0, jump.z], origin: centre)))
+        func coarse(_ seed: UInt64, _ spread: Double, _ signed: Bool) -> (Volume, ReviewCells) {
             var random = SplitMix(seed: seed)
-            let cells = Index3(14, 14, 10)
-            var values = [Float](repeating: 0, count: cells.x * cells.y * cells.z)
-            let extent = Vector3(Double(grid.shape.x - 1), Double(grid.shape.y - 1), Double(grid.shape.z - 1))
-            let place = middle / extent * Vector3(13, 13, 9)
-            for c in 0..<cells.z {
-                for b in 0..<cells.y {
-                    for a in 0..<cells.x {
+            var map = Volume(grid: cells, repeating: 0)
+            let place = (middle - centre) / jump
+            for c in 0..<order.z {
+                for b in 0..<order.y {
+                    for a in 0..<order.x {
                         let offset = Vector3(Double(a), Double(b), Double(c)) - place
-                        let value = exp(-(offset * offset).sum() / spread) + (random.unit() - (signed ? 0.6 : 0.75)) * 0.12
-                        values[a + cells.x * (b + cells.y * c)] = Float(signed ? value : max(0, value)) * 0.031
+                        var value = exp(-(offset * offset).sum() / spread)
+                        value += (random.unit() - (signed ? 0.6 : 0.75)) * 0.12
+                        map[a, b, c] = Float(signed ? value : max(0, value)) * 0.031
                     }
                 }
             }
-            var heat = Volume(grid: grid, repeating: 0)
-            for k in 0..<grid.shape.z {
-                for j in 0..<grid.shape.y {
-                    for i in 0..<grid.shape.x {
-                        let at = Vector3(Double(i), Double(j), Double(k)) / extent * Vector3(13, 13, 9)
-                        let low = Index3(min(Int(at.x), 12), min(Int(at.y), 12), min(Int(at.z), 8))
-                        var value: Float = 0
-                        for corner in 0..<8 {
-                            let x = corner & 1, y = corner >> 1 & 1, z = corner >> 2
-                            let fx = Float(at.x) - Float(low.x), fy = Float(at.y) - Float(low.y), fz = Float(at.z) - Float(low.z)
-                            let weight = (x == 1 ? fx : 1 - fx) * (y == 1 ? fy : 1 - fy) * (z == 1 ? fz : 1 - fz)
-                            value += weight * values[low.x + x + cells.x * (low.y + y + cells.y * (low.z + z))]
-                        }
-                        heat[i, j, k] = value
-                    }
-                }
-            }
-            return heat
+            return (Resampler(.linear, outside: .border).resample(map, onto: grid), ReviewCells(map: map, seen: grid))
         }
         var page = ReviewPage(title: title, scan: scan)
-        page.heats = [
-            ReviewHeat(method: "gradcam", methodTitle: "Grad-CAM", target: "nodule (1)", volume: coarse(1, 1.6, false)),
-            ReviewHeat(method: "hirescam", methodTitle: "HiResCAM", target: "nodule (1)", volume: coarse(2, 0.9, true)),
-        ]
+        let parts = [("gradcam", "Grad-CAM", coarse(1, 1.6, false)), ("hirescam", "HiResCAM", coarse(2, 0.9, true))]
+        page.heats = parts.map { method, title, heat in
+            var entry = ReviewHeat(method: method, methodTitle: title, target: "nodule (1)", volume: heat.0)
+            entry.cells = heat.1
+            return entry
+        }
         page.mask = mask
         page.answer = ReviewAnswer(
             rows: [

@@ -1,8 +1,10 @@
 // Volumes lie in this page as base64 of deflated slices. Each slice holds, voxel by voxel, what the median edge detector
 // (the predictor of LOCO-I: left + above - above-left, held between left and above at edges) did not foresee.
 
-// Runs in a worker where the browser allows one; must not use anything from outside itself but its two helpers.
-async function decodePart(text, part) {
+// Heat may lie here as the few cells of the network's layer instead, which are interpolated as the heatmap files were.
+
+// These run in a worker where the browser allows one, and use nothing from outside themselves.
+function bytesOf(text) {
   let packed;
   if (Uint8Array.fromBase64) {
     packed = Uint8Array.fromBase64(text);
@@ -11,6 +13,12 @@ async function decodePart(text, part) {
     packed = new Uint8Array(characters.length);
     for (let i = 0; i < characters.length; i++) packed[i] = characters.charCodeAt(i);
   }
+  return packed;
+}
+
+async function decodePart(text, part) {
+  const packed = bytesOf(text);
+  if (part.cells) return expandCells(new Float32Array(packed.buffer), part);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
   const count = part.width * part.height * part.slices;
@@ -73,12 +81,83 @@ function restoreShorts(bytes, part) {
   return values;
 }
 
+// Trilinear interpolation by world coordinates: the outermost cells' values are held to the edge of what the network saw,
+// and outside of that there is none.
+function expandCells(values, part) {
+  const { width, height, slices, first, zero, step } = part;
+  const { shape, seen, toCells, toSeen } = part.cells;
+  const codes = new Uint8Array(width * height * slices).fill(zero);
+  const at = (matrix, axis, y, z) => matrix[axis][1] * y + matrix[axis][2] * z + matrix[axis][3];
+  const hold = (place, axis) => Math.min(Math.max(place, 0), shape[axis] - 1);
+  // Along a row often only one of the cells' axes changes: then four lines of cells are blended once for all its voxels.
+  const moving = [0, 1, 2].filter((axis) => Math.abs(toCells[axis][0]) * width > 1e-6);
+  const along = moving.length === 1 ? moving[0] : -1;
+  const [second, third] = [0, 1, 2].filter((axis) => axis !== along);
+  const strides = [1, shape[0], shape[0] * shape[1]];
+  const line = along >= 0 ? new Float64Array(shape[along]) : null;
+  for (let slice = 0; slice < slices; slice++) {
+    const z = first + slice;
+    for (let y = 0; y < height; y++) {
+      let from = 0, to = width - 1;
+      for (let axis = 0; axis < 3; axis++) {
+        const start = at(toSeen, axis, y, z), slope = toSeen[axis][0];
+        const low = -0.500001 - start, high = seen[axis] - 0.499999 - start;
+        if (Math.abs(slope) * width < 1e-9) {
+          if (low > 0 || high < 0) to = -1;
+        } else {
+          from = Math.max(from, Math.ceil(slope > 0 ? low / slope : high / slope));
+          to = Math.min(to, Math.floor(slope > 0 ? high / slope : low / slope));
+        }
+      }
+      if (from > to) continue;
+      const row = (slice * height + y) * width;
+      if (along >= 0) {
+        const b = hold(at(toCells, second, y, z), second), c = hold(at(toCells, third, y, z), third);
+        const b0 = Math.floor(b), c0 = Math.floor(c);
+        const b1 = Math.min(b0 + 1, shape[second] - 1), c1 = Math.min(c0 + 1, shape[third] - 1);
+        for (let a = 0; a < shape[along]; a++) {
+          const base = a * strides[along];
+          const cell = (p, q) => values[base + p * strides[second] + q * strides[third]];
+          line[a] = (1 - c + c0) * ((1 - b + b0) * cell(b0, c0) + (b - b0) * cell(b1, c0))
+            + (c - c0) * ((1 - b + b0) * cell(b0, c1) + (b - b0) * cell(b1, c1));
+        }
+        const start = at(toCells, along, y, z), slope = toCells[along][0], last = shape[along] - 1;
+        for (let x = from; x <= to; x++) {
+          let place = start + slope * x;
+          place = place < 0 ? 0 : place > last ? last : place;
+          const low = place | 0;
+          const value = line[low] + (place - low) * ((low < last ? line[low + 1] : line[low]) - line[low]);
+          codes[row + x] = Math.max(0, Math.min(255, Math.round(value / step) + zero));
+        }
+        continue;
+      }
+      const starts = [0, 1, 2].map((axis) => at(toCells, axis, y, z));
+      const [lastX, lastY, lastZ] = shape.map((count) => count - 1);
+      for (let x = from; x <= to; x++) {
+        const a = Math.min(Math.max(starts[0] + toCells[0][0] * x, 0), lastX);
+        const b = Math.min(Math.max(starts[1] + toCells[1][0] * x, 0), lastY);
+        const c = Math.min(Math.max(starts[2] + toCells[2][0] * x, 0), lastZ);
+        const a0 = a | 0, b0 = b | 0, c0 = c | 0;
+        const index = a0 + strides[1] * b0 + strides[2] * c0;
+        const nextA = a0 < lastX ? 1 : 0, nextB = b0 < lastY ? strides[1] : 0, nextC = c0 < lastZ ? strides[2] : 0;
+        const fa = a - a0, fb = b - b0, fc = c - c0;
+        const lineOf = (base) => values[base] + fa * (values[base + nextA] - values[base]);
+        const near = lineOf(index) * (1 - fb) + lineOf(index + nextB) * fb;
+        const far = lineOf(index + nextC) * (1 - fb) + lineOf(index + nextB + nextC) * fb;
+        const value = near * (1 - fc) + far * fc;
+        codes[row + x] = Math.max(0, Math.min(255, Math.round(value / step) + zero));
+      }
+    }
+  }
+  return codes;
+}
+
 const decoder = {
   workers: [],
   waiting: [],
 
   start() {
-    const source = [decodePart, restoreBytes, restoreShorts].map(String).join("\n") + `
+    const source = [bytesOf, decodePart, restoreBytes, restoreShorts, expandCells].map(String).join("\n") + `
       onmessage = async ({ data }) => {
         try {
           const values = await decodePart(data.text, data.part);
@@ -134,7 +213,8 @@ const decoder = {
     const result = layer.bytes === 1 ? new Uint8Array(width * height * depth) : new Int16Array(width * height * depth);
     let done = 0;
     await Promise.all(layer.parts.map(async ({ id, first, slices }) => {
-      const values = await this.part($(id).textContent, { width, height, slices, bytes: layer.bytes });
+      const values = await this.part($(layer.cells ? layer.cells.id : id).textContent,
+        { width, height, slices, first, bytes: layer.bytes, cells: layer.cells, zero: layer.zero, step: layer.step });
       result.set(values, first * width * height);
       done += slices;
       progress(done / depth);
