@@ -4,16 +4,17 @@ struct Codebook: Sendable {
     let levels: [Float]
     /// How far a value with this code may lie from its level; values beyond the ends are held at them.
     let tolerances: [Float]
-    /// The smallest distance between two levels.
-    var leastStep: Float { zip(levels.dropFirst(), levels).map { $0 - $1 }.min()! }
+    /// Distance between the levels that are closest together by design.
+    let leastStep: Float
 
     private let lowest: Float
     private let pace: Float
     private let table: [UInt8]
 
     /// - Parameter levels: at most 256, growing.
-    init(levels: [Float]) {
+    init(levels: [Float], leastStep: Float) {
         precondition(levels.count >= 2 && levels.count <= 256)
+        self.leastStep = leastStep
         self.levels = levels
         lowest = levels[0]
         let last = levels.count - 1
@@ -51,13 +52,14 @@ struct Codebook: Sendable {
         var levels = steps(-1024, -200, 8 * factor)
         levels += steps(-200, 300, 5 * factor)
         levels += steps(300, 1500, 24 * factor)
-        return Codebook(levels: levels + [1500, 2000, 3071])
+        return Codebook(levels: levels + [1500, 2000, 3071], leastStep: 5 * factor)
     }
 
     /// Even steps over a range.
     static func even(_ range: ClosedRange<Float>) -> Codebook {
         let width = range.upperBound > range.lowerBound ? range.upperBound - range.lowerBound : 1
-        return Codebook(levels: (0..<256).map { range.lowerBound + width * Float($0) / 255 })
+        return Codebook(
+            levels: (0..<256).map { range.lowerBound + width * Float($0) / 255 }, leastStep: width / 255)
     }
 
     private static func steps(_ from: Float, _ to: Float, _ step: Float) -> [Float] {

@@ -58,7 +58,8 @@ struct PageLayer: Sendable {
 
     /// - Parameter order: from stored axes to RAS.
     init(
-        id: String, _ volume: Volume, order: Rearrangement, blocks: Index3 = [1, 1, 1], blending: Blending, coding: Coding,
+        id: String, _ volume: Volume, order: Rearrangement, blocks: Index3 = [1, 1, 1], blending: Blending,
+        coding: Coding,
         content: Deflate.Content
     ) throws {
         let source = LayerSource(volume, order: order, blocks: blocks, blending: blending)
@@ -78,7 +79,8 @@ struct PageLayer: Sendable {
 
     /// About how many characters the layer would take, from four of its parts.
     static func estimatedSize(
-        _ volume: Volume, order: Rearrangement, blocks: Index3, blending: Blending, coding: Coding, content: Deflate.Content
+        _ volume: Volume, order: Rearrangement, blocks: Index3, blending: Blending, coding: Coding,
+        content: Deflate.Content
     ) throws -> Int {
         let source = LayerSource(volume, order: order, blocks: blocks, blending: blending)
         let depth = source.shape.z

@@ -205,7 +205,8 @@ struct ReviewManifest: Encodable {
             }
             return Heat(
                 id: heat.scaleKey(index), method: heat.method, methodTitle: PageText.visible(heat.methodTitle),
-                target: PageText.visible(heat.target), layer: Layer(layer), lowest: lowest, highest: highest, peak: peak,
+                target: PageText.visible(heat.target), layer: Layer(layer), lowest: lowest, highest: highest,
+                peak: peak,
                 peakIsInside: heat.peakIsInside, caution: heat.caution.map(PageText.visible),
                 notes: heat.notes.map(PageText.visible), details: heat.details.map(\.visible))
         }
@@ -258,7 +259,8 @@ struct ReviewManifest: Encodable {
         guard page.isAnatomical, skew > 0.5 else { return [] }
         return [
             String(
-                format: "The scan's axes are %.1f° from square (a tilted gantry?). Views show the stored slices unsheared; "
+                format:
+                    "The scan's axes are %.1f° from square (a tilted gantry?). Views show the stored slices unsheared; "
                     + "positions in mm are right.", skew)
         ]
     }

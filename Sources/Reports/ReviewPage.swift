@@ -75,7 +75,9 @@ public struct ReviewPage: Sendable {
     ///   scan's grid.
     @discardableResult
     public func write(to url: URL) throws -> Summary {
-        for (name, other) in heats.map({ ("heat of \($0.methodTitle)", $0.volume) }) + (mask.map { [("mask", $0)] } ?? []) {
+        for (name, other) in heats.map({ ("heat of \($0.methodTitle)", $0.volume) })
+            + (mask.map { [("mask", $0)] } ?? [])
+        {
             guard other.grid.shape == scan.grid.shape else {
                 throw Failure(
                     .scan, name, expected: "a volume of \(scan.grid.shape.text) voxels, as the scan",
@@ -85,13 +87,15 @@ public struct ReviewPage: Sendable {
         let order = Orientation(scan.grid.affine).rearrangement(to: .ras)
         let maskLayer = try mask.map { mask in
             try PageLayer(
-                id: "mask", mask, order: order, blending: .strongest, coding: .steps(zero: 0, step: 1), content: .general)
+                id: "mask", mask, order: order, blending: .strongest, coding: .steps(zero: 0, step: 1),
+                content: .general)
         }
         let heatLayers = try packedHeats(order, limit: settings.byteLimit / 2)
         let taken = heatLayers.reduce(maskLayer?.size ?? 0) { $0 + $1.size }
         let range = finiteRange
         // 200 kB for the page's script and words.
-        let scanLayer = try packedScan(order, range: range, limit: max(settings.byteLimit / 4, settings.byteLimit - taken - 200_000))
+        let scanLayer = try packedScan(
+            order, range: range, limit: max(settings.byteLimit / 4, settings.byteLimit - taken - 200_000))
         let manifest = PageText.json(
             ReviewManifest(
                 self, order: order, range: range, scan: scanLayer, heats: heatLayers, mask: maskLayer))
@@ -113,7 +117,8 @@ public struct ReviewPage: Sendable {
         let open = Array("<script type=\"application/json\" id=\"folder-scale\">".utf8)
         let close = Array("</script>".utf8)
         guard let data = try? Data(contentsOf: url, options: .mappedIfSafe),
-            let start = data.range(of: Data(open)), let end = data.range(of: Data(close), in: start.upperBound..<data.endIndex)
+            let start = data.range(of: Data(open)),
+            let end = data.range(of: Data(close), in: start.upperBound..<data.endIndex)
         else {
             throw Failure(.output, url.path, expected: "a review page", found: "another file or none")
         }
@@ -186,7 +191,8 @@ public struct ReviewPage: Sendable {
         }
         for candidate in candidates {
             let size = try PageLayer.estimatedSize(
-                scan, order: order, blocks: candidate.blocks, blending: .mean, coding: candidate.coding, content: .noise)
+                scan, order: order, blocks: candidate.blocks, blending: .mean, coding: candidate.coding, content: .noise
+            )
             // The estimate comes from some of the slices.
             if Double(size) * 1.03 > Double(candidate.limit) { continue }
             let layer = try PageLayer(
@@ -203,7 +209,9 @@ public struct ReviewPage: Sendable {
         let share = limit / max(1, heats.count)
         return try heats.enumerated().map { index, heat in
             let coding = heat.coding
-            if let cells = heat.cells, let layer = try cells.layer(id: "heat\(index)", of: heat, order: order, coding: coding) {
+            if let cells = heat.cells,
+                let layer = try cells.layer(id: "heat\(index)", of: heat, order: order, coding: coding)
+            {
                 return layer
             }
             var blocks: Index3 = [1, 1, 1]
@@ -213,7 +221,8 @@ public struct ReviewPage: Sendable {
                 let shape = LayerSource(heat.volume, order: order, blocks: blocks, blending: .strongest).shape
                 if size <= share || shape.max() <= 64 {
                     return try PageLayer(
-                        id: "heat\(index)", heat.volume, order: order, blocks: blocks, blending: .strongest, coding: coding,
+                        id: "heat\(index)", heat.volume, order: order, blocks: blocks, blending: .strongest,
+                        coding: coding,
                         content: .noise)
                 }
                 for axis in 0..<3 where shape[axis] > 1 { blocks[axis] *= 2 }

@@ -186,7 +186,7 @@ class Page:
         self.errors.clear()
         self.requests.clear()
         self.call("Page.navigate", url=pathlib.Path(path).resolve().as_uri())
-        self.wait("['ready', 'failed'].includes(document.documentElement.dataset.state)", 60)
+        self.wait("['ready', 'failed'].includes(document.documentElement?.dataset.state)", 60)
         return self.run("(performance.getEntriesByName('ready')[0] || {}).startTime / 1000")
 
     def run(self, expression):

@@ -12,7 +12,8 @@ import Volumes
     .serialized,
     .enabled(if: SyntheticScan.pages != nil, "set TOMOLENS_PAGES to write the pages that script/test-browser drives"))
 struct PageSamples {
-    static let hostile = "<script>hacked=1</script> \"quoted\" 'n' &amp; \u{202E}gpj.nii</title>\u{2028}<img src=x onerror=hacked=2>"
+    static let hostile =
+        "<script>hacked=1</script> \"quoted\" 'n' &amp; \u{202E}gpj.nii</title>\u{2028}<img src=x onerror=hacked=2>"
 
     func place(_ name: String) -> URL { SyntheticScan.pages!.appendingPathComponent(name) }
 
@@ -51,7 +52,8 @@ struct PageSamples {
     }
 
     @Test func picture() throws {
-        let grid = Grid(shape: [60, 40, 1], affine: Affine(i: [-1, 0, 0], j: [0, -1, 0], k: [0, 0, 1], origin: .zero))
+        let grid = Grid(
+            shape: [60, 40, 1], affine: Affine(i: [-1, 0, 0], j: [0, -1, 0], k: [0, 0, 1], origin: .zero))
         var scan = Volume(grid: grid, repeating: 0)
         for j in 0..<40 { for i in 0..<60 { scan[i, j, 0] = Float(i * 3 + j) } }
         var page = ReviewPage(title: "picture.png", scan: scan, unit: "")
@@ -90,7 +92,8 @@ struct PageSamples {
                 probability: max(probability, 1 - probability), score: 4 * probability - 2,
                 peakIsInside: index % 3 == 0 ? nil : random.unit() > 0.3,
                 measures: [random.unit() * 0.01, index % 5 == 0 ? nil : random.unit()],
-                notes: index % 11 == 0 ? ["Grad-CAM misleads on a flattened head: its peak is not where the answer comes from."] : [])
+                notes: index % 11 == 0
+                    ? ["Grad-CAM misleads on a flattened head: its peak is not where the answer comes from."] : [])
         }
         var page = FolderPage(title: "lung screening \(PageSamples.hostile)", entries: entries)
         page.measures = ["peak", "energy inside"]

@@ -26,11 +26,13 @@ import Volumes
     }
 
     @Test func numbersThatAreNoneDoNotBreakJSON() {
-        #expect(String(decoding: PageText.json([Double.nan, .infinity, 1]), as: UTF8.self) == "[\"not a number\",\"∞\",1]")
+        #expect(
+            String(decoding: PageText.json([Double.nan, .infinity, 1]), as: UTF8.self) == "[\"not a number\",\"∞\",1]")
     }
 
     @Test(arguments: [
-        ("a/b c.png", "./a/b%20c.png"), ("../x/index.html", "../x/index.html"), ("javascript:alert(1)", "./javascript%3Aalert%281%29"),
+        ("a/b c.png", "./a/b%20c.png"), ("../x/index.html", "../x/index.html"),
+        ("javascript:alert(1)", "./javascript%3Aalert%281%29"),
         ("//host/x", "./host/x"), ("a#b?c%", "./a%23b%3Fc%25"), ("./y", "./y"), ("\\\\host\\x", "./%5C%5Chost%5Cx"),
     ])
     func addressesStayBeside(_ path: String, _ address: String) {
@@ -86,7 +88,8 @@ import Volumes
         var random = SplitMix(seed: 9)
         var volume = Volume(grid: Grid(shape: shape, affine: .identity), repeating: 0)
         for index in volume.voxels.indices {
-            volume.voxels[index] = Float((range.lowerBound + random.unit() * (range.upperBound - range.lowerBound)).rounded())
+            volume.voxels[index] = Float(
+                (range.lowerBound + random.unit() * (range.upperBound - range.lowerBound)).rounded())
         }
         return volume
     }
@@ -105,7 +108,8 @@ import Volumes
         for orientation in Orientation.all {
             let order = orientation.rearrangement(to: .ras)
             let layer = try PageLayer(
-                id: "scan", volume, order: order, blending: .mean, coding: .values(slope: 1, intercept: 0, tolerance: 0),
+                id: "scan", volume, order: order, blending: .mean,
+                coding: .values(slope: 1, intercept: 0, tolerance: 0),
                 content: .noise)
             #expect(try decode(layer).map(Float.init) == order(volume).voxels, "\(orientation)")
         }

@@ -76,8 +76,12 @@ enum SyntheticScan {
         for index in signed.voxels.indices { signed.voxels[index] -= against.voxels[index] }
         page.heats = [
             ReviewHeat(method: "gradcam", methodTitle: "Grad-CAM", target: "nodule (1)", volume: warm),
-            ReviewHeat(method: "gradcam", methodTitle: "Grad-CAM", target: "other (0)", volume: blob(grid, at: [8, 8, 3], radius: 5, peak: 9)),
-            ReviewHeat(method: "hirescam", methodTitle: "HiResCAM " + PageSamples.hostile, target: "nodule (1)", volume: signed),
+            ReviewHeat(
+                method: "gradcam", methodTitle: "Grad-CAM", target: "other (0)",
+                volume: blob(grid, at: [8, 8, 3], radius: 5, peak: 9)),
+            ReviewHeat(
+                method: "hirescam", methodTitle: "HiResCAM " + PageSamples.hostile, target: "nodule (1)", volume: signed
+            ),
         ]
         page.heats[0].details = [ReviewFact("tap", "/block4/conv2/Conv_output_0")]
         page.heats[0].peakIsInside = true
@@ -105,7 +109,8 @@ enum SyntheticScan {
         var page = try oblique()
         let grid = page.scan.grid
         let seen = Grid(
-            shape: [36, 40, 15], affine: grid.affine.composed(with: Affine(i: [1, 0, 0], j: [0, 1, 0], k: [0, 0, 1], origin: [4, 9, 3])))
+            shape: [36, 40, 15],
+            affine: grid.affine.composed(with: Affine(i: [1, 0, 0], j: [0, 1, 0], k: [0, 0, 1], origin: [4, 9, 3])))
         let (c, s) = (cos(0.3), sin(0.3))
         let placements = [
             Affine(i: [8 * c, 8 * s, 0], j: [-8 * s, 8 * c, 0.2], k: [0, 0, 4], origin: [3, 4, 1]),
@@ -117,7 +122,8 @@ enum SyntheticScan {
             var map = Volume(grid: cells, repeating: 0)
             for index in map.voxels.indices { map.voxels[index] = Float(random.unit() - 0.3) * 0.02 }
             let placed = interpolated(map, on: grid, seen: seen)
-            var heat = ReviewHeat(method: "m\(number)", methodTitle: "Method \(number)", target: "nodule (1)", volume: placed)
+            var heat = ReviewHeat(
+                method: "m\(number)", methodTitle: "Method \(number)", target: "nodule (1)", volume: placed)
             heat.cells = ReviewCells(map: map, seen: seen)
             return heat
         }
@@ -265,8 +271,11 @@ enum SyntheticScan {
                 .init(label: "nodule (1)", logit: 4.12, probability: 0.9985, isExplained: true),
                 .init(label: "non-nodule (0)", logit: -2.41, probability: 0.0015),
             ], note: "Softmax over 2 classes.")
-        page.heats[0].peakIsInside = true
-        page.heats[0].details = [ReviewFact("tap", "last-conv")]
+        for index in page.heats.indices {
+            let peak = page.heats[index].extremes.peak!
+            page.heats[index].peakIsInside = mask[peak.x, peak.y, peak.z] > 0
+            page.heats[index].details = [ReviewFact("tap", "last-conv")]
+        }
         page.facts = [ReviewFact("file", "\(title).nii.gz")]
         page.provenance = [ReviewFact("program", "tomolens"), ReviewFact("network", "luna_nodule.onnx")]
         return page

@@ -110,7 +110,7 @@ function showWarnings() {
 }
 
 function startPage() {
-  $("title").textContent = manifest.title;
+  $("title").textContent = $("title").title = manifest.title;
   $("language").addEventListener("click", switchLanguage);
   $("theme").addEventListener("click", switchTheme);
   $("print").addEventListener("click", () => window.print());

@@ -245,6 +245,7 @@ const space = {
   draw() {
     const gl = this.gl;
     if (!gl || this.stage.clientWidth < 2) return;
+    if (this.isBusy) return void (this.isWaiting = true);
     const began = performance.now();
     this.updateTables();
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
@@ -257,7 +258,7 @@ const space = {
     }
     gl.viewport(0, 0, width, height);
     const { across, up, toward } = this.axes();
-    const reach = 0.52 * Math.hypot(...this.size) / this.zoom;
+    const reach = 0.42 * Math.hypot(...this.size) / this.zoom;
     const extent = width < height ? [reach, reach * height / width] : [reach * width / height, reach];
     this.extent = extent;
     const heat = state.isOverlaid ? this.heat : null;
@@ -283,13 +284,22 @@ const space = {
     gl.uniform1i(this.place("isSigned"), state.isSigned ? 1 : 0);
     gl.uniform1f(this.place("exponent"), state.exponent);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
-    // Reading a pixel waits for the picture: the time says how fine the next one may be while turning.
-    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
-    const took = performance.now() - began;
-    if (this.isMoving) this.quality = clamp(this.quality * Math.sqrt(45 / Math.max(8, took)), 0.22, 1);
-    this.took = took;
-    this.drawn = (this.drawn || 0) + 1;
-    this.element.dataset.drawn = String(this.drawn);
+    const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    this.isBusy = true;
+    const wasMoving = this.isMoving;
+    // The time until the picture is there says how fine the next one may be while turning; no picture starts before that.
+    const look = () => {
+      if (this.gl && !gl.isContextLost() && gl.getSyncParameter(fence, gl.SYNC_STATUS) !== gl.SIGNALED) return void setTimeout(look, 4);
+      gl.deleteSync(fence);
+      const took = performance.now() - began;
+      if (wasMoving) this.quality = clamp(this.quality * Math.sqrt(55 / Math.max(10, took)), 0.22, 1);
+      this.isBusy = false;
+      this.drawn = (this.drawn || 0) + 1;
+      this.element.dataset.drawn = String(this.drawn);
+      if (this.isWaiting) { this.isWaiting = false; this.request(this.isMoving); }
+    };
+    setTimeout(look, 4);
     this.drawMarks(ratio);
   },
 
