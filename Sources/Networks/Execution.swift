@@ -9,7 +9,7 @@ extension Network {
     ///
     /// - Parameters:
     ///   - inputs: a value for every input that the wanted tensors depend on.
-    ///   - wanting: names of outputs, taps or any other tensors (see ``tap(_:)``).
+    ///   - wanting: names of tensors, or of taps where no tensor has the name (see ``tap(_:inputShapes:)``).
     /// - Returns: the wanted values under the names by which they were asked for.
     /// - Throws: a ``Failure`` when an input is missing, unknown or of the wrong shape, when an operator cannot compute,
     ///   when a wanted value holds NaN, or when `interrupted` says so.
@@ -28,7 +28,11 @@ extension Network {
         try execution.compute(wanted, keeping: Set(wanted))
         var results: [String: Value] = [:]
         for (name, id) in zip(wanting, wanted) {
-            let value = execution.values[id]!
+            guard let value = execution.value(id) else {
+                throw Failure(
+                    .network, "tensor '\(name)'", expected: "a value",
+                    found: "none: its node computes fewer outputs than the file names")
+            }
             if checkingNumbers { try checkNumbers(value, id, inputs: inputs) }
             results[name] = value
         }

@@ -147,7 +147,7 @@ struct GraphBuilder {
             throw Failure(
                 .network, subject, expected: "float, integer or boolean elements", found: ElementType.name(number))
         }
-        let dims = try info.extents?.enumerated().map { axis, extent -> Dimension in
+        let dims = try info.extents?.enumerated().map { axis, extent -> Extent in
             switch extent {
             case .symbolic(let name): return .symbolic(name)
             case .unknown: return .symbolic("\(info.name)_\(axis)")

@@ -2,7 +2,7 @@ import Failures
 import Tensors
 
 /// One extent of a declared shape.
-public enum Dimension: Sendable, Hashable, CustomStringConvertible {
+public enum Extent: Sendable, Hashable, CustomStringConvertible {
     case fixed(Int)
     /// An extent that the caller chooses; equal symbols mean equal extents. Unnamed ones get a name of their own.
     case symbolic(String)
@@ -20,7 +20,7 @@ public struct NetworkPort: Sendable, Hashable {
     public let name: String
     public let elementType: ElementType
     /// nil when the file declares no shape at all.
-    public let dims: [Dimension]?
+    public let dims: [Extent]?
 
     /// The shape when every extent is fixed.
     public var fixedShape: [Int]? {

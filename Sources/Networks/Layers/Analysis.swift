@@ -48,7 +48,7 @@ extension Network {
     }
 }
 
-extension Dimension {
+extension Extent {
     var isSymbolic: Bool { if case .symbolic = self { true } else { false } }
 }
 

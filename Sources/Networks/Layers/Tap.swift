@@ -49,19 +49,20 @@ public struct TapDescription: Sendable {
 }
 
 extension Network {
-    /// The tap of this name: a node, a tensor, an alias (``TapAlias``), or a PyTorch module ("layer4.1.conv2", whose last
-    /// node is meant). Names in the file go before aliases.
+    /// The tap of this name: an input or output, a node, a PyTorch module ("layer4.1.conv2", whose last node is meant),
+    /// a tensor, or an alias (``TapAlias``), in this order.
     ///
     /// - Parameter inputShapes: shapes under which aliases are resolved, where the file leaves extents open.
     /// - Throws: a ``Failure`` of kind `.network`, with the likeliest name that was meant.
     public func tap(_ name: String, inputShapes: [String: [Int]]? = nil) throws -> Tap {
+        if (inputs + outputs).contains(where: { $0.name == name }), let id = tensorIDs[name] { return tap(name, id) }
         if let node = nodes.first(where: { $0.name == name }), let tensor = node.outputs.first(where: { !$0.isEmpty }) {
             return Tap(name: name, tensor: tensor, node: node.name)
         }
-        if let id = tensorIDs[name] { return tap(name, id) }
-        if let alias = TapAlias(rawValue: name) { return try tap(alias, inputShapes: inputShapes) }
         let inside = { (node: Node) in node.modulePath == name || node.modulePath?.hasPrefix(name + ".") ?? false }
         if let node = nodes.last(where: inside), let id = node.outputIDs.first ?? nil { return tap(name, id) }
+        if let id = tensorIDs[name] { return tap(name, id) }
+        if let alias = TapAlias(rawValue: name) { return try tap(alias, inputShapes: inputShapes) }
         let modules = Set(nodes.compactMap(\.modulePath)).sorted()
         throw Failure(
             .network, "tap '\(name)'", expected: "a layer of the network", found: "a name that it does not have",
