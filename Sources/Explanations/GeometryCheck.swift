@@ -6,9 +6,11 @@ import Volumes
 
 /// Proves for one network where its heat lies.
 ///
-/// Single tap voxels are pulled back to the input. The gradient they leave there has a centroid; the receptive field's
-/// arithmetic predicts it as `centre + index · jump`. The difference, averaged over positions, is the bias of the map on that
-/// axis, in input voxels. Beside it stands the bias of the two habits of other tools: corner-aligned zoom and half-pixel
+/// Tap voxels are pulled back to the input. The gradient they leave there has a centroid; the receptive field's arithmetic
+/// predicts it as `centre + index · jump`. The difference, averaged over positions, is the bias of the map on that axis, in
+/// input voxels. Maximum pooling sends each gradient to one voxel of its window, by chance of the
+/// input's values: single centroids scatter, and only their mean over positions and several noise inputs shows a bias. Noise
+/// comes in pairs, the second the mirror image of the first and asked at the mirrored positions, so that chance cancels. Beside it stands the bias of the two habits of other tools: corner-aligned zoom and half-pixel
 /// (`align_corners=False`) interpolation.
 public struct GeometryCheck: Sendable {
     /// One tensor axis of one tap.
@@ -17,9 +19,9 @@ public struct GeometryCheck: Sendable {
         public let jump: Double
         public let centre: Double
         public let fieldSize: Double
-        /// Mean over positions of (centroid − predicted), in input voxels.
+        /// Mean of (centroid − predicted), in input voxels.
         public let bias: Double
-        /// Mean over positions of |centroid − predicted|.
+        /// Mean of |centroid − predicted| over single positions.
         public let meanError: Double
         /// The same mean for corner-aligned and half-pixel upsampling.
         public let cornerAlignedError: Double
@@ -42,22 +44,43 @@ public struct GeometryCheck: Sendable {
 
     public let network: Network
     public let inputName: String
-    /// Tap voxels pulled back, at most, for each tap.
+    /// Tap voxels pulled back on each input.
     public let positions: Int
+    /// Noise inputs, where no scan is given.
+    public let draws: Int
     public let seed: UInt64
 
-    public init(network: Network, inputName: String, positions: Int = 24, seed: UInt64 = 1) {
+    public init(network: Network, inputName: String, positions: Int = 12, draws: Int = 8, seed: UInt64 = 1) {
         self.network = network
         self.inputName = inputName
         self.positions = max(2, positions)
+        self.draws = max(1, draws)
         self.seed = seed
     }
 
-    /// Pulls single voxels of `tap` back to the input and compares with the prediction.
-    ///
-    /// - Parameters:
-    ///   - inputs: all inputs of the network; the scan's may be noise.
+    /// Checks `tap` on the network's inputs: a scan's, for example.
     public func check(tap: String, inputs: [String: Value]) throws -> TapReport {
+        try check(tap: tap, draws: 1) { _ in inputs }
+    }
+
+    /// Checks `tap` on uniform noise in 0…1 of `shape`; the network's other inputs as given.
+    public func check(tap: String, noiseOfShape shape: [Int], otherInputs: [String: Value] = [:]) throws -> TapReport {
+        try check(tap: tap, draws: draws) { draw in
+            var random = RandomSource(seed: seed &+ UInt64(draw / 2) &* 7919)
+            var inputs = otherInputs
+            inputs[inputName] = .float(
+                Tensor(shape: shape) { values in
+                    // Reversed as a whole: mirrored on every axis, and exact for a single channel.
+                    for index in values.indices {
+                        values[draw % 2 == 0 ? index : values.count - 1 - index] = Float(random.uniform())
+                    }
+                })
+            return inputs
+        }
+    }
+
+    private func check(tap: String, draws: Int, _ draw: (Int) throws -> [String: Value]) throws -> TapReport {
+        let inputs = try draw(0)
         let inputShapes = inputs.mapValues(\.shape)
         let field = try network.receptiveField(of: tap, input: inputName, inputShapes: inputShapes)
         let spatialAxes = try network.layout(of: inputName, inputShapes: inputShapes).spatial
@@ -68,7 +91,6 @@ public struct GeometryCheck: Sendable {
         let inputLayout = FeatureLayout(
             try network.receptiveField(of: inputName, input: inputName, inputShapes: inputShapes),
             inputSpatialAxes: spatialAxes, inputShape: inputShape)
-        let recording = try network.record(inputs: inputs, targets: [tap], taps: [inputName])
         let zeros = Tensor<Float>(shape: field.shape, repeating: 0)
         let shape = layout.spatial
         let extents = inputLayout.spatial
@@ -85,22 +107,30 @@ public struct GeometryCheck: Sendable {
         var corner = errors
         var half = errors
         var used = 0
-        for _ in 0..<positions {
-            let drawn = candidates.map { $0.indices[Int(random.uniform() * Double($0.indices.count))] }
-            // Where borders truncate, the mirrored position cancels what the border does to the centroid.
-            let mirrored = zip(drawn, shape).map { $1 - 1 - $0 }
-            for place in truncated ? [drawn, mirrored] : [drawn] {
-                let seed = layout.replacing(zeros, by: Self.ones(at: place, channels: layout.channels, spatial: shape))
-                let pulled = try recording.pullback(seeds: [tap: seed], to: [inputName])
-                guard let centroid = Self.centroid(inputLayout.featureMap(pulled[inputName]!)) else { continue }
-                used += 1
-                for axis in shape.indices {
-                    let (index, count) = (Double(place[axis]), Double(shape[axis]))
-                    let extent = Double(extents[axis])
-                    errors[axis].append(centroid[axis] - (layout.centre[axis] + index * layout.jump[axis]))
-                    half[axis].append(centroid[axis] - ((index + 0.5) * extent / count - 0.5))
-                    corner[axis].append(
-                        centroid[axis] - (count > 1 ? index * (extent - 1) / (count - 1) : (extent - 1) / 2))
+        var before = random
+        for number in 0..<draws {
+            // The same positions for both of a pair.
+            if number % 2 == 0 { before = random } else { random = before }
+            let recording = try network.record(
+                inputs: number == 0 ? inputs : try draw(number), targets: [tap], taps: [inputName])
+            for _ in 0..<positions {
+                var drawn = candidates.map { $0.indices[Int(random.uniform() * Double($0.indices.count))] }
+                if number % 2 == 1 { drawn = zip(drawn, shape).map { $1 - 1 - $0 } }
+                // Where borders truncate, the mirrored position cancels what the border does to the centroid.
+                let mirrored = zip(drawn, shape).map { $1 - 1 - $0 }
+                for place in truncated ? [drawn, mirrored] : [drawn] {
+                    let seed = layout.replacing(zeros, by: Self.ones(at: place, channels: layout.channels, spatial: shape))
+                    let pulled = try recording.pullback(seeds: [tap: seed], to: [inputName])
+                    guard let centroid = Self.centroid(inputLayout.featureMap(pulled[inputName]!)) else { continue }
+                    used += 1
+                    for axis in shape.indices {
+                        let (index, count) = (Double(place[axis]), Double(shape[axis]))
+                        let extent = Double(extents[axis])
+                        errors[axis].append(centroid[axis] - (layout.centre[axis] + index * layout.jump[axis]))
+                        half[axis].append(centroid[axis] - ((index + 0.5) * extent / count - 0.5))
+                        corner[axis].append(
+                            centroid[axis] - (count > 1 ? index * (extent - 1) / (count - 1) : (extent - 1) / 2))
+                    }
                 }
             }
         }
@@ -136,8 +166,8 @@ public struct GeometryCheck: Sendable {
 
     /// A feature map that is one in every channel at one place.
     private static func ones(at place: [Int], channels: Int, spatial: [Int]) -> Tensor<Float> {
-        let flat = zip(place, spatial).reduce(0) { $0 * $1.1 + $1.0 }
         let size = spatial.elementCount
+        let flat = zip(place, spatial).reduce(0) { $0 * $1.1 + $1.0 }
         var map = Tensor<Float>(shape: [1, channels] + spatial, repeating: 0)
         map.withUnsafeMutableBuffer { values in for channel in 0..<channels { values[channel * size + flat] = 1 } }
         return map

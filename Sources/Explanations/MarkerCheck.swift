@@ -65,12 +65,16 @@ public struct MarkerCheck: Sendable {
         var random = RandomSource(seed: 7)
         for _ in 0..<markers {
             // Inner places, so that no blob is cut by the border.
-            let fraction = Vector3(random.uniform(), random.uniform(), random.uniform()) * 0.2 + 0.4
+            let fraction = Vector3(random.uniform(), random.uniform(), random.uniform()) * 0.1 + 0.45
             let extent = Vector3(Double(scan.shape.x - 1), Double(scan.shape.y - 1), Double(scan.shape.z - 1))
             let position = scan.affine(extent * fraction)
 
             let widest = (scan.spacing * extent).min() / 12
-            let blob = Self.blob(at: position, sigma: max(widest, scan.spacing.max()), on: scan, background: background, peak: peak)
+            let sigma = max(widest, scan.spacing.max())
+            let blob = Self.blob(on: scan, background: background, peak: peak) { world in
+                let offset = (world - position) / sigma
+                return (offset * offset).sum()
+            }
             let seen = try preparation.volume(from: blob).volume
             let found = try Self.centroid(of: seen)
             let error = seen.grid.affine(found) - position
@@ -78,8 +82,15 @@ public struct MarkerCheck: Sendable {
             preparedVoxels = max(preparedVoxels, try Self.voxels(error, seen.grid))
 
             let tap = try tapGrid(seen)
-            let tapSigma = max(tap.spacing.max() * 1.5, scan.spacing.max())
-            let tapBlob = Self.blob(at: position, sigma: tapSigma, on: tap, background: 0, peak: 1)
+            // On the tap's grid the blob is as wide as a voxel allows: samples of a Gaussian of 0.7 voxels keep its centroid to
+            // 1e-4 of a voxel, and four deviations of it stay inside small layers.
+            guard let toTap = tap.affine.inverse else {
+                throw Failure(.network, "tap", expected: "a grid with extent", found: "\(tap.affine.rows)")
+            }
+            let tapBlob = Self.blob(on: tap, background: 0, peak: 1) { world in
+                let offset = (toTap(world) - toTap(position)) / 0.7
+                return (offset * offset).sum()
+            }
             // What interpolation between the tap's voxels keeps is the blob's centroid on the tap's own grid.
             let expected = tap.affine(try Self.centroid(of: tapBlob))
             let placed = try HeatPlacement.place(tapBlob, on: scan, seen: seen.grid)
@@ -100,14 +111,14 @@ public struct MarkerCheck: Sendable {
         return (step * step).sum().squareRoot()
     }
 
-    /// A Gaussian about `position` (mm) with standard deviation `sigma` (mm), cut to exact background beyond 4 sigma.
-    static func blob(at position: Vector3, sigma: Double, on grid: Grid, background: Float, peak: Float) -> Volume {
+    /// A Gaussian of the squared distance (in deviations) that `distance` gives for a world position, cut to exact background
+    /// beyond four deviations.
+    static func blob(on grid: Grid, background: Float, peak: Float, _ distance: (Vector3) -> Double) -> Volume {
         var volume = Volume(grid: grid, repeating: background)
         for k in 0..<grid.shape.z {
             for j in 0..<grid.shape.y {
                 for i in 0..<grid.shape.x {
-                    let offset = grid.affine([Double(i), Double(j), Double(k)]) - position
-                    let squared = (offset * offset).sum() / (sigma * sigma)
+                    let squared = distance(grid.affine([Double(i), Double(j), Double(k)]))
                     if squared < 16 { volume[i, j, k] = background + (peak - background) * Float(exp(-squared / 2)) }
                 }
             }
