@@ -85,7 +85,9 @@ public struct Explainer: Sendable {
     public func defaultMethod(inputShapes: [String: [Int]]? = nil) throws -> (choice: MethodChoice, note: String?) {
         let head = try network.head(of: outputName, inputShapes: inputShapes)
         guard head.averagingMisleads else { return (MethodChoice("gradcam"), nil) }
-        return (MethodChoice("hirescam"), "\(Self.misleading(head)); HiResCAM is used instead (ask for gradcam to see it)")
+        return (
+            MethodChoice("hirescam"), "\(Self.misleading(head)); HiResCAM is used instead (ask for gradcam to see it)"
+        )
     }
 
     private static func misleading(_ head: Head) -> String {
@@ -136,7 +138,9 @@ public struct Explainer: Sendable {
                 activation: .none, classNames: classNames)
         }
 
-        let maskOnAnswer = try mask.map { try self.mask($0, onAnswer: explained, input: input, inputShapes: inputShapes) }
+        let maskOnAnswer = try mask.map {
+            try self.mask($0, onAnswer: explained, input: input, inputShapes: inputShapes)
+        }
         var explanations: [Explanation] = []
         for target in request.targets {
             for resolved in try explained.resolve(target, mask: maskOnAnswer) {
@@ -167,7 +171,8 @@ public struct Explainer: Sendable {
             let field = try network.receptiveField(of: tap, input: inputName, inputShapes: inputShapes)
             guard !field.axes.isEmpty else {
                 throw Failure(
-                    .network, "tap '\(tap)'", expected: "a layer with spatial extent", found: "\(field.shape), pooled away",
+                    .network, "tap '\(tap)'", expected: "a layer with spatial extent",
+                    found: "\(field.shape), pooled away",
                     remedy: "Choose a tap before pooling or flattening; `tomolens inspect MODEL` lists them.")
             }
             let layout = FeatureLayout(field, inputSpatialAxes: axes, inputShape: inputShapes[inputName]!)
@@ -180,7 +185,8 @@ public struct Explainer: Sendable {
     }
 
     private func explain(
-        _ question: Question, _ choice: MethodChoice, _ method: any ExplanationMethod, taps: [String], input: PreparedInput
+        _ question: Question, _ choice: MethodChoice, _ method: any ExplanationMethod, taps: [String],
+        input: PreparedInput
     ) throws -> Explanation {
         let descriptor = type(of: method).descriptor
         var notes = question.target.notes
@@ -224,7 +230,8 @@ public struct Explainer: Sendable {
         }
         if classAxis == nil, values.rank > 2 {
             // A dense answer: its places are known, and classes are the axis that is left.
-            classAxis = try? network.receptiveField(of: logits.tensor, input: inputName, inputShapes: inputShapes).channelAxis
+            classAxis = try? network.receptiveField(of: logits.tensor, input: inputName, inputShapes: inputShapes)
+                .channelAxis
         }
         let classCount = values.rank < 2 ? 1 : values.shape[classAxis ?? 1]
         // A network that ends in several logits was trained with softmax unless the pipeline says otherwise.
@@ -254,7 +261,8 @@ public struct Explainer: Sendable {
         guard let highest = values.max(), let lowest = values.min() else { return nil }
         if highest == 0, lowest == 0 { return "the map is zero everywhere: no gradient reaches this layer" }
         if highest <= 0 {
-            return "every value is negative or zero: nothing here speaks for the target, so a rectified picture is blank"
+            return
+                "every value is negative or zero: nothing here speaks for the target, so a rectified picture is blank"
         }
         return nil
     }

@@ -89,7 +89,9 @@ public struct FeatureLayout: Sendable {
         var places = [Int](repeating: offset, count: size)
         let mapStrides = spatial.rowMajorStrides
         for place in 0..<size {
-            for axis in spatial.indices { places[place] += place / mapStrides[axis] % spatial[axis] * spatialStrides[axis] }
+            for axis in spatial.indices {
+                places[place] += place / mapStrides[axis] % spatial[axis] * spatialStrides[axis]
+            }
         }
         for channel in 0..<channels {
             for place in 0..<size { body(channel * size + place, places[place] + channel * channelStride) }

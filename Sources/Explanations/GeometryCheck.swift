@@ -98,7 +98,9 @@ public struct GeometryCheck: Sendable {
             field.axes.first { $0.inputAxis == axis }?.size ?? Double(inputShape[axis])
         }
         let candidates = shape.indices.map { axis in
-            inside(count: shape[axis], jump: layout.jump[axis], centre: layout.centre[axis], size: sizes[axis], extent: extents[axis])
+            inside(
+                count: shape[axis], jump: layout.jump[axis], centre: layout.centre[axis], size: sizes[axis],
+                extent: extents[axis])
         }
 
         var random = RandomSource(seed: seed)
@@ -114,12 +116,15 @@ public struct GeometryCheck: Sendable {
             let recording = try network.record(
                 inputs: number == 0 ? inputs : try draw(number), targets: [tap], taps: [inputName])
             for _ in 0..<positions {
-                var drawn = candidates.map { $0.indices[Int(random.uniform() * Double($0.indices.count))] }
-                if number % 2 == 1 { drawn = zip(drawn, shape).map { $1 - 1 - $0 } }
+                let drawn = candidates.map { candidate in
+                    let choice = Int(random.uniform() * Double(candidate.indices.count))
+                    return candidate.indices[number % 2 == 0 ? choice : candidate.indices.count - 1 - choice]
+                }
                 // Where borders truncate, the mirrored position cancels what the border does to the centroid.
                 let mirrored = zip(drawn, shape).map { $1 - 1 - $0 }
                 for place in truncated ? [drawn, mirrored] : [drawn] {
-                    let seed = layout.replacing(zeros, by: Self.ones(at: place, channels: layout.channels, spatial: shape))
+                    let seed = layout.replacing(
+                        zeros, by: Self.ones(at: place, channels: layout.channels, spatial: shape))
                     let pulled = try recording.pullback(seeds: [tap: seed], to: [inputName])
                     guard let centroid = Self.centroid(inputLayout.featureMap(pulled[inputName]!)) else { continue }
                     used += 1

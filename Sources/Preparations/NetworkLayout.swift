@@ -16,7 +16,8 @@ public struct NetworkLayout: Sendable, Hashable {
     public var channels: Int
 
     public init(axes: [Int] = [0, 1, 2], channelsLast: Bool = false, channels: Int = 1) {
-        precondition((2...3).contains(axes.count) && Set(axes).count == axes.count && axes.allSatisfy { (0...2).contains($0) })
+        precondition(
+            (2...3).contains(axes.count) && Set(axes).count == axes.count && axes.allSatisfy { (0...2).contains($0) })
         precondition(channels >= 1)
         self.axes = axes
         self.channelsLast = channelsLast
@@ -27,11 +28,14 @@ public struct NetworkLayout: Sendable, Hashable {
     ///
     /// - Throws: ``Failure`` of kind `.pipeline` for anything else.
     public init(axes text: String, channelsLast: Bool = false, channels: Int = 1) throws {
-        let letters = text.lowercased().map { "xyz".firstIndex(of: $0).map { "xyz".distance(from: "xyz".startIndex, to: $0) } }
+        let letters = text.lowercased().map {
+            "xyz".firstIndex(of: $0).map { "xyz".distance(from: "xyz".startIndex, to: $0) }
+        }
         let known = letters.compactMap { $0 }
         guard known.count == letters.count, (2...3).contains(known.count), Set(known).count == known.count else {
             throw Failure(
-                .pipeline, "layout.axes", expected: "an order of x, y and z such as \"xyz\" (MONAI) or \"zyx\" (ITK), or two of them",
+                .pipeline, "layout.axes",
+                expected: "an order of x, y and z such as \"xyz\" (MONAI) or \"zyx\" (ITK), or two of them",
                 found: "\"\(text)\"")
         }
         self.init(axes: known, channelsLast: channelsLast, channels: channels)

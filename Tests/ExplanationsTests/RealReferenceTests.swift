@@ -48,8 +48,9 @@ struct RealReferenceTests {
         } else {
             #expect(relativeError(result.answer.logits.values, output.values) < 1e-4)
         }
-        #expect(abs(result.explanations[0].target.score - Double(reference.float("target")!.values[0]))
-            <= 1e-4 * abs(Double(reference.float("target")!.values[0])))
+        #expect(
+            abs(result.explanations[0].target.score - Double(reference.float("target")!.values[0]))
+                <= 1e-4 * abs(Double(reference.float("target")!.values[0])))
         for explanation in result.explanations {
             for map in explanation.maps {
                 let expected = try #require(reference.float("\(map.tap)|\(explanation.method.name)"))

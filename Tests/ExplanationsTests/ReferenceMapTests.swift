@@ -45,7 +45,8 @@ import Volumes
             let reference = try SafeTensors(contentsOf: Fixtures.reference("explanations/\(name).safetensors"))
             let explainer = try Explainer(network: Network(contentsOf: Fixtures.reference("explanations/\(name).onnx")))
             let result = try explainer.explain(
-                PreparedInput(testing: reference.float("input")!), .init(methods: [MethodChoice("integrated-gradients")]))
+                PreparedInput(testing: reference.float("input")!),
+                .init(methods: [MethodChoice("integrated-gradients")]))
             let figures = result.explanations[0].figures
             let residual = try #require(figures["completeness residual"])
             let difference = try #require(figures["target minus baseline"])

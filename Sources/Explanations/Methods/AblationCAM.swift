@@ -11,7 +11,8 @@ public struct AblationCAM: ExplanationMethod {
         summary: "Channels weighted by how much the target drops without them; no gradient is used.",
         source: "Desai & Ramaswamy, WACV 2020", needs: "a tap with spatial extent",
         cost: "1 forward, then the layers above the tap once a channel",
-        trust: "Immune to saturated gradients; a channel's weight is one number, so it misleads on flatten heads as Grad-CAM does.",
+        trust:
+            "Immune to saturated gradients; a channel's weight is one number, so it misleads on flatten heads as Grad-CAM does.",
         sanity: .passes, mapsInput: false)
 
     public init(_ options: MethodOptions) {}

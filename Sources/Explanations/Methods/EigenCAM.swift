@@ -11,7 +11,8 @@ public struct EigenCAM: ExplanationMethod {
         name: "eigencam", title: "Eigen-CAM", family: .cam,
         summary: "What dominates a layer's features, whatever the class.",
         source: "Muhammad & Yeasin, IJCNN 2020", needs: "a tap with spatial extent", cost: "1 forward to the tap",
-        trust: "Knows nothing of the target: the same map for every class. Good for a first look, no evidence for a decision.",
+        trust:
+            "Knows nothing of the target: the same map for every class. Good for a first look, no evidence for a decision.",
         sanity: .notApplicable, mapsInput: false)
 
     public init(_ options: MethodOptions) {}
@@ -27,7 +28,9 @@ public struct EigenCAM: ExplanationMethod {
                 for b in a..<channels {
                     var sum = 0.0
                     for index in 0..<size {
-                        sum += (Double(values[a * size + index]) - means[a]) * (Double(values[b * size + index]) - means[b])
+                        sum +=
+                            (Double(values[a * size + index]) - means[a])
+                            * (Double(values[b * size + index]) - means[b])
                     }
                     matrix[a * channels + b] = sum
                     matrix[b * channels + a] = sum
@@ -41,7 +44,9 @@ public struct EigenCAM: ExplanationMethod {
         let offset = zip(component, means).reduce(0.0) { $0 + $1.0 * $1.1 }
         let channelMean = ChannelReduction.weightedSum(
             of: activation, weights: [Double](repeating: 1 / Double(channels), count: channels))
-        let correlation = zip(projection.values, channelMean.values).reduce(0.0) { $0 + (Double($1.0) - offset) * Double($1.1) }
+        let correlation = zip(projection.values, channelMean.values).reduce(0.0) {
+            $0 + (Double($1.0) - offset) * Double($1.1)
+        }
         let sign: Double = correlation < 0 ? -1 : 1
         component = component.map { $0 * sign }
         return AttributionMap(projection.mapped { Float(sign * (Double($0) - offset)) })

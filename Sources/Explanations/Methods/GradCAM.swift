@@ -8,7 +8,8 @@ public struct GradCAM: ExplanationMethod {
     public static let descriptor = MethodDescriptor(
         name: "gradcam", title: "Grad-CAM", family: .cam,
         summary: "Which places of a layer, weighted by how much each channel matters on average, speak for the target.",
-        source: "Selvaraju et al., ICCV 2017", needs: "a tap with spatial extent", cost: "1 forward, 1 pullback to the tap",
+        source: "Selvaraju et al., ICCV 2017", needs: "a tap with spatial extent",
+        cost: "1 forward, 1 pullback to the tap",
         trust: """
             Right where a global average pool feeds the classifier. On a flatten + linear head, or below the last block, \
             averaging the gradient can light up places the network did not use: compare with HiResCAM.

@@ -8,8 +8,10 @@ public struct GradCAMPlusPlus: ExplanationMethod {
     public static let descriptor = MethodDescriptor(
         name: "gradcam++", title: "Grad-CAM++", family: .cam,
         summary: "Grad-CAM with weights that do justice to several or small findings of one kind.",
-        source: "Chattopadhay et al., WACV 2018", needs: "a tap with spatial extent", cost: "1 forward, 1 pullback to the tap",
-        trust: "Counts only positive gradients, so it cannot show evidence against the target; misleads on flatten heads as Grad-CAM does.",
+        source: "Chattopadhay et al., WACV 2018", needs: "a tap with spatial extent",
+        cost: "1 forward, 1 pullback to the tap",
+        trust:
+            "Counts only positive gradients, so it cannot show evidence against the target; misleads on flatten heads as Grad-CAM does.",
         sanity: .passes, mapsInput: false)
 
     public init(_ options: MethodOptions) {}

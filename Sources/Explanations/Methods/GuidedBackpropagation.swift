@@ -9,7 +9,8 @@ public struct GuidedBackpropagation: ExplanationMethod {
         name: "guided-backprop", title: "Guided backpropagation", family: .gradient,
         summary: "Crisp edges that excite the target through positive paths only.",
         source: "Springenberg et al., arXiv 1412.6806", needs: "ReLU layers", cost: "1 forward, 1 full pullback",
-        trust: "FAILS sanity checks: it recovers edges of the scan nearly whatever the weights are. An illustration, no evidence.",
+        trust:
+            "FAILS sanity checks: it recovers edges of the scan nearly whatever the weights are. An illustration, no evidence.",
         sanity: .fails, mapsInput: true)
 
     public init(_ options: MethodOptions) {}
@@ -46,7 +47,8 @@ public struct GuidedGradCAM: ExplanationMethod {
         summary: "Fine edges where Grad-CAM at the network's default layer is hot.",
         source: "Selvaraju et al., ICCV 2017", needs: "ReLU layers and a last layer with spatial extent",
         cost: "1 forward, 1 full pullback",
-        trust: "FAILS sanity checks through its guided factor: the fine detail is the scan's own. Trust the coarse place only.",
+        trust:
+            "FAILS sanity checks through its guided factor: the fine detail is the scan's own. Trust the coarse place only.",
         sanity: .fails, mapsInput: true, needsTap: true)
 
     public init(_ options: MethodOptions) {}
@@ -78,7 +80,9 @@ enum RectifierRules {
                 + (hasRectifier ? [] : ["the network has no ReLU, so this is the plain gradient"]))
     }
 
-    private static func rules(_ rule: @escaping @Sendable (_ gradient: Float, _ activation: Float) -> Float) -> PropagationRules {
+    private static func rules(_ rule: @escaping @Sendable (_ gradient: Float, _ activation: Float) -> Float)
+        -> PropagationRules
+    {
         var rules = PropagationRules()
         rules[type: "Relu"] = { call, _ in
             guard let gradient = call.gradients[0], case .float(let output) = call.outputs[0] else { return [nil] }

@@ -7,8 +7,10 @@ public struct InputTimesGradient: ExplanationMethod {
     public static let descriptor = MethodDescriptor(
         name: "inputxgradient", title: "Input × gradient", family: .gradient,
         summary: "First-order share of each input voxel in the target.",
-        source: "Shrikumar et al., arXiv 1605.01713", needs: "a differentiable network", cost: "1 forward, 1 full pullback",
-        trust: "Bright voxels weigh more whatever the network does with them; 0 of the prepared input counts as absence.",
+        source: "Shrikumar et al., arXiv 1605.01713", needs: "a differentiable network",
+        cost: "1 forward, 1 full pullback",
+        trust:
+            "Bright voxels weigh more whatever the network does with them; 0 of the prepared input counts as absence.",
         sanity: .passes, mapsInput: true)
 
     public init(_ options: MethodOptions) {}

@@ -7,10 +7,12 @@ import Tensors
 public struct IntegratedGradients: ExplanationMethod {
     public static let descriptor = MethodDescriptor(
         name: "integrated-gradients", title: "Integrated gradients", family: .gradient,
-        summary: "Contribution of each voxel on the way from a baseline to the scan; the voxels sum to the difference in the target.",
+        summary:
+            "Contribution of each voxel on the way from a baseline to the scan; the voxels sum to the difference in the target.",
         source: "Sundararajan et al., arXiv 1703.01365", needs: "a differentiable network",
         cost: "steps × (1 forward, 1 full pullback)",
-        trust: "Complete: its residual is printed. The answer depends on the baseline: here the lowest value of the prepared scan (air), or 0.",
+        trust:
+            "Complete: its residual is printed. The answer depends on the baseline: here the lowest value of the prepared scan (air), or 0.",
         sanity: .passes, mapsInput: true,
         options: [
             MethodOption("steps", .integer(2...512), standard: .number(50), "points of the quadrature"),

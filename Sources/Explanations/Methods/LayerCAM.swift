@@ -7,7 +7,8 @@ public struct LayerCAM: ExplanationMethod {
     public static let descriptor = MethodDescriptor(
         name: "layercam", title: "LayerCAM", family: .cam,
         summary: "HiResCAM from the positive gradients alone: fine maps from early layers.",
-        source: "Jiang et al., IEEE TIP 2021", needs: "a tap with spatial extent", cost: "1 forward, 1 pullback to the tap",
+        source: "Jiang et al., IEEE TIP 2021", needs: "a tap with spatial extent",
+        cost: "1 forward, 1 pullback to the tap",
         trust: "Sharp on early layers; leaves out evidence against the target, so it does not sum to the logit.",
         sanity: .passes, mapsInput: false)
 

@@ -10,7 +10,8 @@ public struct Occlusion: ExplanationMethod {
         name: "occlusion", title: "Occlusion", family: .perturbation,
         summary: "How far the target falls when a window of the scan is covered.",
         source: "Zeiler & Fergus, arXiv 1311.2901", needs: "any network", cost: "1 forward a window",
-        trust: "Direct and model-free; resolution is the window's, and covered scans are unlike any the network was trained on.",
+        trust:
+            "Direct and model-free; resolution is the window's, and covered scans are unlike any the network was trained on.",
         sanity: .passes, mapsInput: true,
         options: [
             MethodOption("size", .integer(1...512), standard: .number(16), "window edge in prepared voxels"),
@@ -40,7 +41,9 @@ public struct Occlusion: ExplanationMethod {
             }
         let extents = question.inputLayout.spatial
         let starts = extents.map { extent in
-            Array(Swift.stride(from: 0, to: max(1, extent - size + stride), by: stride)).map { min($0, max(0, extent - size)) }
+            Array(Swift.stride(from: 0, to: max(1, extent - size + stride), by: stride)).map {
+                min($0, max(0, extent - size))
+            }
         }
         var fall = [Double](repeating: 0, count: extents.elementCount)
         var covers = [Int](repeating: 0, count: extents.elementCount)

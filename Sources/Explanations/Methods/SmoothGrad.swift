@@ -10,7 +10,8 @@ public struct SmoothGrad: ExplanationMethod {
         summary: "The input gradient averaged over noisy copies of the scan: saliency with less grain.",
         source: "Smilkov et al., arXiv 1706.03825", needs: "a differentiable network",
         cost: "samples × (1 forward, 1 full pullback)",
-        trust: "Smoother than saliency, no more faithful; the standard error over samples is reported.", sanity: .passes,
+        trust: "Smoother than saliency, no more faithful; the standard error over samples is reported.",
+        sanity: .passes,
         mapsInput: true, options: NoiseOptions.all)
 
     private let noise: NoiseOptions
@@ -31,7 +32,8 @@ public struct VarGrad: ExplanationMethod {
         summary: "Where the input gradient varies most over noisy copies of the scan.",
         source: "Adebayo et al., arXiv 1810.03292", needs: "a differentiable network",
         cost: "samples × (1 forward, 1 full pullback)",
-        trust: "Marks edges of the decision; has no sign and no unit of contribution.", sanity: .passes, mapsInput: true,
+        trust: "Marks edges of the decision; has no sign and no unit of contribution.", sanity: .passes,
+        mapsInput: true,
         options: NoiseOptions.all)
 
     private let noise: NoiseOptions
@@ -49,7 +51,8 @@ struct NoiseOptions: Sendable {
     static let all = [
         MethodOption("samples", .integer(2...1000), standard: .number(25), "noisy copies"),
         MethodOption(
-            "noise", .number(0.0001...10), standard: .number(0.15), "standard deviation as a share of the scan's value range"),
+            "noise", .number(0.0001...10), standard: .number(0.15),
+            "standard deviation as a share of the scan's value range"),
         MethodOption("seed", .integer(0...Int(Int32.max)), standard: .number(0), "seed of the noise"),
     ]
 

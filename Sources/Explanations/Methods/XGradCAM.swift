@@ -9,7 +9,8 @@ public struct XGradCAM: ExplanationMethod {
         summary: "Grad-CAM whose channel weights average the gradient where the channel is active.",
         source: "Fu et al., BMVC 2020", needs: "a tap with spatial extent, normally after a ReLU",
         cost: "1 forward, 1 pullback to the tap",
-        trust: "Near to HiResCAM in sum, near to Grad-CAM in form; the weights are unstable for channels that sum to about zero.",
+        trust:
+            "Near to HiResCAM in sum, near to Grad-CAM in form; the weights are unstable for channels that sum to about zero.",
         sanity: .passes, mapsInput: false)
 
     public init(_ options: MethodOptions) {}
