@@ -155,6 +155,15 @@ public struct Explainer: Sendable {
         return ScanExplanation(answer: answer, explanations: explanations, seen: input.grid, notes: notes)
     }
 
+    /// What the network says of `input`, without explaining it.
+    public func answer(_ input: PreparedInput, interrupted: Interruption? = nil) throws -> Answer {
+        let inputs = allInputs(input)
+        let inputShapes = inputs.mapValues(\.shape)
+        let logits = try network.logits(of: outputName, inputShapes: inputShapes)
+        let recording = try network.record(inputs: inputs, targets: [logits.tensor], taps: [], interrupted: interrupted)
+        return try answer(recording, logits, inputShapes: inputShapes)
+    }
+
     /// The tensors of the taps asked for, or of the network's default tap.
     public func taps(_ names: [String], inputShapes: [String: [Int]]? = nil) throws -> [String] {
         if names.isEmpty { return [try network.defaultTap(for: outputName, inputShapes: inputShapes).tensor] }

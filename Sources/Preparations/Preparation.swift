@@ -1,15 +1,16 @@
 import Failures
+import Tensors
 import Volumes
 
-/// One step from a scan to a network's input: a volume in, a volume out, each with its grid. Because the grid always says
-/// where the voxels lie, a map finds its way back by world coordinates, whatever the steps were.
-public protocol PreparationStep: Sendable {
-    /// As a pipeline names it; MONAI's name where MONAI has the step.
-    var name: String { get }
-    func apply(_ volume: Volume) throws -> Volume
-}
-
-/// The steps from a scan to a network's input, and the layout of the tensor at their end.
+/// Turns a scan into what a network wants, step by step, and keeps account of where its voxels lie.
+///
+///     let preparation = Preparation(
+///         steps: [
+///             try OrientationStep(axcodes: "RAS"), try SpacingStep(pixdim: [1.5, 1.5, 2]),
+///             ScaleIntensityRangeStep(.lung), try ResizeWithPadOrCropStep(spatialSize: [96, 96, 96]),
+///         ],
+///         layout: try NetworkLayout(axes: "xyz"))
+///     let input = try preparation.prepare(scan)
 public struct Preparation: Sendable {
     public var steps: [any PreparationStep]
     public var layout: NetworkLayout
@@ -19,92 +20,94 @@ public struct Preparation: Sendable {
         self.layout = layout
     }
 
-    /// What became of the scan on the way: one line a step, for provenance.
-    public struct Prepared: Sendable {
-        public var volume: Volume
-        /// "Spacing → 160×128×96 at 1.50×1.50×1.50 mm".
-        public var log: [String]
-    }
+    /// One line a step, in order, the layout last: what a result depends on.
+    public var summary: [String] { steps.map { "\($0.name): \($0.summary)" } + ["layout: \(layout)"] }
 
-    /// The prepared volume, before it is packed.
-    public func volume(from scan: Volume) throws -> Prepared {
-        var volume = scan
-        var log: [String] = []
-        for step in steps {
-            do { volume = try step.apply(volume) } catch let failure as Failure { throw failure.within(step.name) }
-            let (shape, spacing) = (volume.grid.shape, volume.grid.spacing)
-            func millimetres(_ value: Double) -> String { String((value * 1000).rounded() / 1000) }
-            log.append(
-                "\(step.name) → \(shape.x)×\(shape.y)×\(shape.z) at "
-                    + "\(millimetres(spacing.x))×\(millimetres(spacing.y))×\(millimetres(spacing.z)) mm")
-        }
-        return Prepared(volume: volume, log: log)
-    }
-
-    /// The input of a 3D network.
+    /// The prepared volume, before it is laid out as a tensor, with a record of every step.
     ///
-    /// - Precondition: the layout is three-dimensional; a 2D network takes ``slices(of:)``.
-    public func prepare(_ scan: Volume) throws -> PreparedInput {
-        precondition(layout.sliceAxis == nil, "a 2D network sees slices")
-        return layout.pack([try volume(from: scan).volume])
-    }
-
-    /// The slices of a prepared volume, each an input of a 2D network, along the layout's slice axis in index order.
-    public func slices(of prepared: Volume) -> [PreparedInput] {
-        guard let axis = layout.sliceAxis else { return [layout.pack([prepared])] }
-        return (0..<prepared.grid.shape[axis]).map { layout.pack([prepared.slice($0, across: axis)]) }
-    }
-}
-
-extension Volume {
-    /// The slice at `index` across `axis`: a volume of extent 1 there, where it lies in the world.
-    public func slice(_ index: Int, across axis: Int) -> Volume {
-        precondition((0..<grid.shape[axis]).contains(index))
-        var shape = grid.shape
-        shape[axis] = 1
-        var start = Index3(0, 0, 0)
-        start[axis] = index
-        var affine = grid.affine
-        affine.origin = affine([Double(start.x), Double(start.y), Double(start.z)])
-        var voxels: [Float] = []
-        voxels.reserveCapacity(shape.x * shape.y * shape.z)
-        for k in 0..<shape.z {
-            for j in 0..<shape.y {
-                for i in 0..<shape.x { voxels.append(self[start.x + i, start.y + j, start.z + k]) }
-            }
-        }
-        return Volume(grid: Grid(shape: shape, affine: affine), voxels: voxels)
-    }
-
-    /// Slices in order along `axis` as one volume; the first one's grid gives origin and directions.
+    /// An orientation that the layout asks for is made first, so that the parameters of the steps count along its axes, and
+    /// made again at the end should a step have left it.
     ///
-    /// - Precondition: all have extent 1 across `axis` and the same shape.
-    public static func stacking(_ slices: [Volume], across axis: Int) -> Volume {
-        precondition(!slices.isEmpty && slices.allSatisfy { $0.grid.shape == slices[0].grid.shape })
-        var shape = slices[0].grid.shape
-        precondition(shape[axis] == 1)
-        shape[axis] = slices.count
-        var result = Volume(grid: Grid(shape: shape, affine: slices[0].grid.affine), repeating: 0)
-        if slices.count > 1 {
-            let step = slices[1].grid.affine.origin - slices[0].grid.affine.origin
-            switch axis {
-            case 0: result.grid.affine.i = step
-            case 1: result.grid.affine.j = step
-            default: result.grid.affine.k = step
-            }
+    /// - Throws: the step's `Failure`, with the step named.
+    public func prepared(_ image: ChannelVolume) throws -> (image: ChannelVolume, records: [PreparationRecord]) {
+        var image = image
+        var records = [PreparationRecord(name: "scan", summary: "", image)]
+        func orient() {
+            guard let target = layout.orientation, Orientation(image.grid.affine) != target else { return }
+            let step = OrientationStep(target)
+            image = step.apply(image)
+            records.append(PreparationRecord(name: step.name, summary: "\(step.summary), for the layout", image))
         }
-        for (number, slice) in slices.enumerated() {
-            let inner = slice.grid.shape
-            for k in 0..<inner.z {
-                for j in 0..<inner.y {
-                    for i in 0..<inner.x {
-                        var place = Index3(i, j, k)
-                        place[axis] = number
-                        result[place.x, place.y, place.z] = slice[i, j, k]
+        orient()
+        for (index, step) in steps.enumerated() {
+            do {
+                image = try step.apply(image)
+            } catch let failure as Failure {
+                let named = failure.subject.hasPrefix(step.name) ? failure : failure.within(step.name)
+                throw named.within("preparation step \(index + 1)")
+            }
+            records.append(PreparationRecord(name: step.name, summary: step.summary, image))
+        }
+        orient()
+        return (image, records)
+    }
+
+    /// The prepared volume's first channel, with a record of every step.
+    public func volume(from scan: Volume) throws -> (volume: Volume, records: [PreparationRecord]) {
+        let (image, records) = try prepared(ChannelVolume(scan))
+        return (image.volume(), records)
+    }
+
+    /// What a network of three spatial axes is given.
+    ///
+    /// - Precondition: the layout has three axes; ``prepareSlices(_:)-(ChannelVolume)`` is for two.
+    public func prepare(_ image: ChannelVolume) throws -> PreparedInput {
+        precondition(layout.sliceAxis == nil, "a layout of two axes gives slices")
+        let (image, records) = try prepared(image)
+        let spatial = image.channels.map { layout.toTensor($0, shape: image.grid.shape) }
+        let tensor = pack(spatial.map { $0[...] }, layout.spatialShape(image.grid.shape))
+        return PreparedInput(tensor: tensor, grid: image.grid, layout: layout, records: records)
+    }
+
+    public func prepare(_ volume: Volume) throws -> PreparedInput { try prepare(ChannelVolume(volume)) }
+
+    /// What the network is given, one input after the other: the whole for three spatial axes, for two each slice along the
+    /// axis that the layout leaves out, in stored order. A picture is one slice.
+    ///
+    /// The grid of a slice is one voxel thick; its maps, stacked in order, are a map of the volume.
+    public func prepareSlices(_ image: ChannelVolume) throws -> [PreparedInput] {
+        guard let sliceAxis = layout.sliceAxis else { return [try prepare(image)] }
+        let (image, records) = try prepared(image)
+        let shape = image.grid.shape
+        let spatial = image.channels.map { layout.toTensor($0, shape: shape) }
+        let size = shape.x * shape.y * shape.z / shape[sliceAxis]
+        return (0..<shape[sliceAxis]).map { slice in
+            var grid = image.grid
+            grid.shape[sliceAxis] = 1
+            var start = Vector3.zero
+            start[sliceAxis] = Double(slice)
+            grid.affine.origin = image.grid.affine(start)
+            let tensor = pack(spatial.map { $0[slice * size..<(slice + 1) * size] }, layout.spatialShape(shape))
+            return PreparedInput(tensor: tensor, grid: grid, layout: layout, slice: slice, records: records)
+        }
+    }
+
+    public func prepareSlices(_ volume: Volume) throws -> [PreparedInput] { try prepareSlices(ChannelVolume(volume)) }
+
+    private func pack(_ channels: [ArraySlice<Float>], _ spatial: [Int]) -> Tensor<Float> {
+        let count = spatial.elementCount
+        let isLast = layout.isChannelsLast
+        let shape = isLast ? [1] + spatial + [channels.count] : [1, channels.count] + spatial
+        return Tensor(shape: shape) { out in
+            for (channel, voxels) in channels.enumerated() {
+                voxels.withUnsafeBufferPointer { voxels in
+                    if isLast {
+                        for index in 0..<count { out[index * channels.count + channel] = voxels[index] }
+                    } else {
+                        (out.baseAddress! + channel * count).initialize(from: voxels.baseAddress!, count: count)
                     }
                 }
             }
         }
-        return result
     }
 }

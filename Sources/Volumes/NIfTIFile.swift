@@ -84,6 +84,12 @@ public enum NIfTIFile {
         return [".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"].contains { name.hasSuffix($0) }
     }
 
+    /// The other file of a pair (`.hdr` for an `.img` and the other way round), where it exists; nil for other names.
+    public static func partner(of url: URL) -> URL? {
+        let other = partner(of: url, from: "img", to: "hdr") ?? partner(of: url, from: "hdr", to: "img")
+        return other.flatMap { FileManager.default.fileExists(atPath: $0.path) ? $0 : nil }
+    }
+
     // MARK: - The header
 
     private struct Head {
