@@ -67,11 +67,12 @@ public struct JSON: Sendable {
         case .number(let value): return "the number \(JSON.digits(value))"
         case .text(let value): return value.count <= 60 ? "the text \"\(value)\"" : "the text \"\(value.prefix(57))…\""
         case .array(let values):
+            if values.isEmpty { return "an empty list" }
             let numbers = values.compactMap(\.number)
             if values.count <= 4, numbers.count == values.count {
                 return "[\(numbers.map(JSON.digits).joined(separator: ", "))]"
             }
-            return values.isEmpty ? "an empty list" : "a list of \(values.count)"
+            return "a list of \(values.count)"
         case .object(let members):
             if members.isEmpty { return "an empty object" }
             return
