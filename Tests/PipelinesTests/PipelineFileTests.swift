@@ -26,7 +26,7 @@ private func read(_ text: String) throws -> PipelineFile {
               ],
               targets: ["argmax", 1, "yes", "every", "region", {class: "no"}, {region: 2}, {region: "largest"}, {mask: "yes"}],
               methods: ["gradcam"], taps: ["a", "b"], explain: "probability",
-              rendering: {colormap: "magma", window: [-160, 240], alpha: 0.5, threshold: 0.1, contour: true,
+              rendering: {colormap: "magma", window: [-160, 240], alpha: 0.5, threshold: 0.1, contours: [0.5], interpolation: "nearest", sideBySide: true,
                           planes: ["axial"], slices: {hottest: 4}, scale: "folder", signed: true, montage: 9,
                           convention: "neurological"},
               exports: {heatmaps: ["tap"], datatype: "int16", overlays: false},
@@ -51,7 +51,7 @@ private func read(_ text: String) throws -> PipelineFile {
             ])
         #expect(file.methods == [MethodChoice("gradcam")] && file.taps == ["a", "b"] && file.explain == .probability)
         #expect(file.rendering.colormap == "magma" && file.rendering.window == .range(-160...240))
-        #expect(file.rendering.alpha == 0.5 && file.rendering.threshold == 0.1 && file.rendering.contour == true)
+        #expect(file.rendering.alpha == 0.5 && file.rendering.threshold == 0.1 && file.rendering.contours == [0.5])
         #expect(
             file.rendering.planes == [.axial] && file.rendering.slices == .hottest(4) && file.rendering.scale == .folder
         )
@@ -86,7 +86,7 @@ private func read(_ text: String) throws -> PipelineFile {
         ),
         (
             "{version: 1, rendering: {colormap: 'viridsi'}}",
-            "rendering.colormap (line 1): expected one of viridis, inferno, magma, turbo, jet, coolwarm, found the text \"viridsi\". Did you mean 'viridis'?"
+            "rendering.colormap (line 1): expected one of viridis, inferno, magma, plasma, turbo, diverging, jet, hot, gray, found the text \"viridsi\". Did you mean 'viridis'?"
         ),
         (
             "{version: 1, rendering: {alpha: 2}}",
@@ -110,7 +110,7 @@ private func read(_ text: String) throws -> PipelineFile {
         ),
         (
             "{version: 1, rendering: {scale: 'self'}}",
-            "rendering.scale (line 1): expected \"own\", \"folder\" or [low, high], found the text \"self\"."
+            "rendering.scale (line 1): expected \"own\", \"folder\" or a number above 0, found the text \"self\"."
         ),
         (
             "{version: 1, rendering: {montage: 1.5}}",

@@ -1,4 +1,5 @@
 import Failures
+import Rendering
 
 /// How maps are drawn; nil means the default.
 public struct RenderingSettings: Sendable, Hashable {
@@ -6,7 +7,10 @@ public struct RenderingSettings: Sendable, Hashable {
     public var window: Window?
     public var alpha: Double?
     public var threshold: Double?
-    public var contour: Bool?
+    /// Fractions of the scale at which lines are drawn.
+    public var contours: [Double]?
+    public var interpolation: OverlayStyle.Interpolation?
+    public var sideBySide: Bool?
     public var planes: [Plane]?
     public var slices: Slices?
     public var scale: Scale?
@@ -20,12 +24,6 @@ public struct RenderingSettings: Sendable, Hashable {
         case range(ClosedRange<Double>)
     }
 
-    public enum Plane: String, Sendable, Hashable, CaseIterable {
-        case axial
-        case coronal
-        case sagittal
-    }
-
     public enum Slices: Sendable, Hashable {
         case all
         case hottest(Int)
@@ -37,7 +35,8 @@ public struct RenderingSettings: Sendable, Hashable {
         case own
         /// One scale for all scans of the folder, method by method.
         case folder
-        case fixed(ClosedRange<Double>)
+        /// Up to this value.
+        case fixed(Double)
     }
 
     /// On which side the patient's left is drawn.
@@ -46,8 +45,8 @@ public struct RenderingSettings: Sendable, Hashable {
         case neurological
     }
 
-    public static let windows = ["lung", "mediastinum", "bone", "brain", "soft-tissue", "auto"]
-    public static let colormaps = ["viridis", "inferno", "magma", "turbo", "jet", "coolwarm"]
+    public static let windows = ["lung", "mediastinum", "bone", "brain", "abdomen", "auto"]
+    public static let colormaps = ColourMap.allCases.map(\.rawValue)
 
     public init() {}
 
@@ -60,7 +59,15 @@ public struct RenderingSettings: Sendable, Hashable {
         }
         alpha = try keys.number("alpha", in: 0...1)
         threshold = try keys.number("threshold", in: 0...1)
-        contour = try keys.flag("contour")
+        if threshold == 1 { throw keys.wrong("threshold", expected: "a number from 0 to below 1") }
+        contours = try keys.elements("contours")?.map { element in
+            guard let level = element.json.number, level > 0, level < 1 else {
+                throw KeyReader.failure(element.path, element.json, expected: "a number between 0 and 1")
+            }
+            return level
+        }
+        interpolation = try keys.choice("interpolation", OverlayStyle.Interpolation.self)
+        sideBySide = try keys.flag("sideBySide")
         planes = try keys.elements("planes")?.map { element in
             guard let plane = element.json.text.flatMap(Plane.init) else {
                 throw KeyReader.failure(
@@ -82,13 +89,12 @@ public struct RenderingSettings: Sendable, Hashable {
             }
             slices = .all
         }
-        if keys.value("scale")?.array != nil {
-            scale = .fixed(try keys.range("scale")!)
-        } else if let word = keys.value("scale") {
-            switch word.text {
-            case "own": scale = .own
-            case "folder": scale = .folder
-            default: throw keys.wrong("scale", expected: "\"own\", \"folder\" or [low, high]")
+        if let value = keys.value("scale") {
+            switch (value.text, value.number) {
+            case ("own", _): scale = .own
+            case ("folder", _): scale = .folder
+            case (_, let top?) where top > 0 && top < 1e30: scale = .fixed(top)
+            default: throw keys.wrong("scale", expected: "\"own\", \"folder\" or a number above 0")
             }
         }
         signed = try keys.flag("signed")
@@ -102,7 +108,9 @@ public struct RenderingSettings: Sendable, Hashable {
         result.window = window ?? other.window
         result.alpha = alpha ?? other.alpha
         result.threshold = threshold ?? other.threshold
-        result.contour = contour ?? other.contour
+        result.contours = contours ?? other.contours
+        result.interpolation = interpolation ?? other.interpolation
+        result.sideBySide = sideBySide ?? other.sideBySide
         result.planes = planes ?? other.planes
         result.slices = slices ?? other.slices
         result.scale = scale ?? other.scale

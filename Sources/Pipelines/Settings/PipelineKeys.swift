@@ -1,4 +1,5 @@
 import Explanations
+import Rendering
 
 /// Every key of a pipeline file. `docs/reference/pipelines.md` is made from this list.
 public enum PipelineKeys {
@@ -113,10 +114,10 @@ public enum PipelineKeys {
         [
             KeyDescription(
                 "colormap", "one of \(RenderingSettings.colormaps.joined(separator: ", "))",
-                standard: "\"inferno\"; \"coolwarm\" for signed maps", "Colours of the heat."),
+                standard: "\"inferno\"; \"diverging\" for signed maps", "Colours of the heat."),
             KeyDescription(
                 "window", "one of \(RenderingSettings.windows.joined(separator: ", ")), or [low, high]",
-                standard: "\"auto\": lung for CT, the scan's own range otherwise",
+                standard: "\"auto\": lung for chest CT, the scan's own range otherwise",
                 "HU window of the grey CT under the heat."),
             KeyDescription(
                 "alpha", "a number from 0 to 1", standard: "0.6",
@@ -125,16 +126,23 @@ public enum PipelineKeys {
                 "threshold", "a number from 0 to 1", standard: "0.05", "Heat below this part of the scale is not drawn."
             ),
             KeyDescription(
-                "contour", "true or false", standard: "false", "Draw a line at half of the scale's maximum."),
+                "contours", "list of numbers between 0 and 1", standard: "none",
+                "Draw lines at these fractions of the scale."),
+            KeyDescription(
+                "interpolation",
+                "one of \(OverlayStyle.Interpolation.allCases.map(\.rawValue).joined(separator: ", "))",
+                standard: "\"linear\"", "Between voxels: smooth, or the layer's cells as they are (nearest)."),
+            KeyDescription(
+                "sideBySide", "true or false", standard: "false", "Draw the scan without heat beside the overlay."),
             KeyDescription(
                 "planes", "list of axial, coronal, sagittal", standard: "all three",
                 "Through which planes slices are drawn."),
             KeyDescription(
                 "slices", "\"all\" or {hottest: number}", standard: "{hottest: 3}", "How many slices of each plane."),
             KeyDescription(
-                "scale", "\"own\", \"folder\" or [low, high]", standard: "\"own\"",
+                "scale", "\"own\", \"folder\" or a number above 0", standard: "\"own\"",
                 "From which values the colours run: each map's own range, one range for the whole folder (method by method), or "
-                    + "given values."),
+                    + "0 to the given value."),
             KeyDescription(
                 "signed", "true or false", standard: "false",
                 "Draw negative values too, in a diverging colour map; otherwise they are cut off at 0."),
