@@ -1,1 +1,4 @@
 import Commands
+import Foundation
+
+exit(TomoLensCommand.main(CommandLine.arguments))
