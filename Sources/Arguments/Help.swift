@@ -10,6 +10,12 @@ extension Program {
         lines += ["", "Options:"]
         lines += Text.entry(label: "-h, --help", text: "Show this help and stop.", column: 20, width: width)
         lines += Text.entry(label: "    --version", text: "Show the version and stop.", column: 20, width: width)
+        if !topics.isEmpty {
+            lines += ["", "Topics:"]
+            for topic in topics {
+                lines += Text.entry(label: topic.name, text: topic.summary, column: 20, width: width)
+            }
+        }
         lines.append("")
         lines += Text.wrapped("'\(name) help COMMAND' explains one command, with examples.", width: width)
         for line in footer { lines += Text.wrapped(line, width: width) }
@@ -63,12 +69,12 @@ extension Program {
 }
 
 /// Plain text in columns.
-enum Text {
+public enum Text {
     /// Lines longer than 100 columns are hard to read, and under 60 there is no room for two columns.
     static func clamped(_ width: Int) -> Int { min(100, max(60, width)) }
 
     /// `text` broken at spaces so that no line is longer than `width` (a longer word stays whole).
-    static func wrapped(_ text: String, width: Int, indent: Int = 0, hanging: Int = 0) -> [String] {
+    public static func wrapped(_ text: String, width: Int, indent: Int = 0, hanging: Int = 0) -> [String] {
         var lines: [String] = []
         var line = String(repeating: " ", count: indent)
         var isEmpty = true
@@ -86,7 +92,7 @@ enum Text {
     }
 
     /// A label, and its text in a column of its own; on the next line where the label is too long.
-    static func entry(label: String, text: String, column: Int, width: Int) -> [String] {
+    public static func entry(label: String, text: String, column: Int, width: Int) -> [String] {
         let label = "  \(label)"
         let padding = String(repeating: " ", count: column)
         var lines = wrapped(text, width: width, indent: column, hanging: column)

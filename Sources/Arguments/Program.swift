@@ -6,16 +6,20 @@ public struct Program: Sendable {
     public let version: String
     public let summary: String
     public let commands: [CommandDeclaration]
+    /// What `help` explains beside the commands.
+    public let topics: [HelpTopic]
     /// Closing lines of every help text: where to read more.
     public let footer: [String]
 
     public init(
-        name: String, version: String, summary: String, commands: [CommandDeclaration], footer: [String] = []
+        name: String, version: String, summary: String, commands: [CommandDeclaration], topics: [HelpTopic] = [],
+        footer: [String] = []
     ) {
         self.name = name
         self.version = version
         self.summary = summary
         self.commands = commands
+        self.topics = topics
         self.footer = footer
     }
 
@@ -40,7 +44,8 @@ public struct Program: Sendable {
             // `help` itself may be declared, so that it shows in the list of commands.
             let rest = arguments.dropFirst().filter { $0 != "--help" && $0 != "-h" }
             guard let topic = rest.first else { return .help(help(width: width)) }
-            return .help(help(for: try command(topic), width: width))
+            if let topic = topics.first(where: { $0.name == topic }) { return .help(topic.text(Text.clamped(width))) }
+            return .help(help(for: try command(topic, orTopic: true), width: width))
         default: break
         }
         if first.hasPrefix("-") {
@@ -60,10 +65,25 @@ public struct Program: Sendable {
         }
     }
 
-    private func command(_ word: String) throws -> CommandDeclaration {
+    private func command(_ word: String, orTopic: Bool = false) throws -> CommandDeclaration {
         if let declaration = commands.first(where: { $0.name == word }) { return declaration }
         throw Failure(
             .usage, "command '\(word)'", expected: "a command of \(name)", found: "no such command",
-            remedy: Nearest.suggestion(word, in: commands.map(\.name)))
+            remedy: Nearest.suggestion(word, in: commands.map(\.name) + (orTopic ? topics.map(\.name) : [])))
+    }
+}
+
+/// Something that `help` explains and that is no command: the keys of a file, for example.
+public struct HelpTopic: Sendable {
+    public let name: String
+    /// One line, without a full stop.
+    public let summary: String
+    /// The text for a terminal of so many columns.
+    public let text: @Sendable (_ width: Int) -> String
+
+    public init(_ name: String, summary: String, text: @escaping @Sendable (_ width: Int) -> String) {
+        self.name = name
+        self.summary = summary
+        self.text = text
     }
 }

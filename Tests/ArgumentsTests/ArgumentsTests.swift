@@ -36,6 +36,7 @@ private enum Sample {
 
     static let program = Program(
         name: "tool", version: "1.2", summary: "looks into scans.", commands: [look, completions],
+        topics: [HelpTopic("keys", summary: "the keys of a file") { "keys at \($0) columns\n" }],
         footer: ["Exit codes: docs/reference/exit-codes.md."])
 
     static func parse(_ arguments: String...) throws -> ParsedArguments {
@@ -182,6 +183,9 @@ private enum Sample {
                   -h, --help        Show this help and stop.
                       --version     Show the version and stop.
 
+                Topics:
+                  keys              the keys of a file
+
                 'tool help COMMAND' explains one command, with examples.
                 Exit codes: docs/reference/exit-codes.md.
 
@@ -230,6 +234,15 @@ private enum Sample {
                 Exit codes: docs/reference/exit-codes.md.
 
                 """)
+    }
+
+    @Test func aTopicIsExplainedToo() throws {
+        guard case .help(let text) = try Sample.program.interpret(["help", "keys"], width: 90) else {
+            Issue.record("no help")
+            return
+        }
+        #expect(text == "keys at 90 columns\n")
+        #expect(throws: Failure.self) { try Sample.program.interpret(["keys"]) }
     }
 
     @Test func helpAfterTwoDashesIsAWord() throws {
