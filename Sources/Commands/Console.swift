@@ -1,4 +1,5 @@
 import Foundation
+import Pipelines
 import Synchronization
 
 /// Where a command's words go. Commands alone print, and only through this.
@@ -8,23 +9,27 @@ public final class Console: Sendable {
     public let width: Int
     /// Whether somebody watches: progress is drawn over one line, not logged line by line.
     public let isInteractive: Bool
+    /// By which somebody can end a command early.
+    public let stop: StopRequest
     /// The progress line that stands at the bottom of the terminal; empty when none does.
     private let progress = Mutex("")
 
     /// - Parameter write: takes text with its line ends, and whether it belongs to standard error.
     public init(
-        width: Int = 80, isInteractive: Bool = false,
+        width: Int = 80, isInteractive: Bool = false, stop: StopRequest = StopRequest(),
         write: @escaping @Sendable (_ text: String, _ isError: Bool) -> Void
     ) {
         self.width = width
         self.isInteractive = isInteractive
+        self.stop = stop
         self.write = write
     }
 
     /// The process's own standard output and standard error.
     public static let process = Console(
         width: terminalWidth,
-        isInteractive: isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+        isInteractive: isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb",
+        stop: .process
     ) { text, isError in
         // Straight to the descriptor: nothing is lost when the process ends, and a closed pipe is no crash.
         let descriptor = isError ? STDERR_FILENO : STDOUT_FILENO

@@ -17,11 +17,13 @@ protocol Subcommand: Sendable {
 public enum TomoLensCommand {
     /// In the order of the overview.
     static let commands: [any Subcommand.Type] = [
-        InspectCommand.self, MethodsCommand.self, CompletionsCommand.self, ManCommand.self, HelpCommand.self,
+        RunCommand.self, ExplainCommand.self, InspectCommand.self, MethodsCommand.self, CheckOperatorsCommand.self,
+        CompletionsCommand.self, ManCommand.self, HelpCommand.self,
     ]
 
     public static let program = Program(
         name: "tomolens", version: Product.version, summary: Product.summary, commands: commands.map { $0.declaration },
+        topics: [PipelineTopic.topic],
         footer: [
             "Exit codes: 0 success, 1 some scans failed, 2 command line, 3 pipeline, 4 scan, 5 network, 6 output, 7 resources, "
                 + "8 a check did not hold, 130 interrupted.",

@@ -37,6 +37,7 @@ public struct RunSummary: Sendable {
 struct FolderRunner: Sendable {
     /// Scans at the same time.
     let jobs: Int
+    var stop = StopRequest.process
     let observe: @Sendable (RunEvent) -> Void
 
     enum Outcome: Sendable {
@@ -53,7 +54,7 @@ struct FolderRunner: Sendable {
         let state = Mutex<(next: Int, outcomes: [Result<Outcome, Failure>?])>(
             (0, Array(repeating: nil, count: scans.count)))
         let work: @Sendable () -> Void = {
-            while !StopRequest.isMade {
+            while !stop.isMade {
                 let index = state.withLock { state -> Int? in
                     guard state.next < scans.count else { return nil }
                     state.next += 1

@@ -21,6 +21,8 @@ public struct PipelineFile: Sendable {
     public var explain: ExplainedValue?
     public var rendering = RenderingSettings()
     public var exports = ExportSettings()
+    /// What the command line changes in the preparation.
+    public var shortcuts = PreparationShortcuts()
 
     public init() {}
 

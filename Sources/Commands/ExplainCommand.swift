@@ -1,0 +1,131 @@
+import Arguments
+import Failures
+import Foundation
+import Pipelines
+
+/// `tomolens explain SCAN --model M.onnx`
+enum ExplainCommand: Subcommand {
+    static let scan = Positional(.file("SCAN"), help: "A scan (.nii, .nii.gz, .hdr) or an image (.png, .jpg).")
+    static let pipeline = Option(
+        "pipeline", short: "p", .file("FILE.json5"), help: "Take settings from a pipeline file.")
+    static let output = Option(
+        "output", short: "o", .folder(), help: "Folder for the results.", default: "SCAN's name and '-explained', here")
+
+    static let declaration = CommandDeclaration(
+        "explain", summary: "explain one scan or image",
+        discussion: [
+            """
+            What neither the command line nor the pipeline nor the network's own metadata says is assumed and printed, with the \
+            option that changes it. A 2D network explains a scan slice by slice.
+            """
+        ], positionals: [scan.declaration],
+        groups: [
+            OptionGroup(
+                "Input and output",
+                [
+                    SharedOptions.model.declaration, pipeline.declaration, output.declaration,
+                    SharedOptions.labels.declaration,
+                ]),
+            SharedOptions.explained, SharedOptions.preparation, SharedOptions.pictures,
+            OptionGroup(
+                "Running",
+                [
+                    SharedOptions.threads.declaration, SharedOptions.quiet.declaration,
+                    SharedOptions.jsonLog.declaration,
+                ]),
+        ],
+        examples: [
+            Example("A first try:", "tomolens explain chest.nii.gz --model model.onnx"),
+            Example(
+                "A network with axes z, y, x in LPS order and HU clipped to ±1000:",
+                "tomolens explain crop.nii.gz -m luna.onnx --axes zyx --orientation LPS --window=-1000,1000"),
+            Example(
+                "Two methods at two layers, for a named class:",
+                "tomolens explain chest.nii.gz -p my.json5 --method gradcam,hirescam --tap block3,block4 --target nodule"
+            ),
+            Example("An image through a 2D network:", "tomolens explain dog.png --model vgg16.onnx"),
+        ])
+
+    static func run(_ arguments: ParsedArguments, console: Console) throws -> Int32 {
+        SharedOptions.begin(arguments, console)
+        let reporter = SharedOptions.reporter(arguments, console)
+        let url = URL(fileURLWithPath: arguments.required(scan))
+        let kind = try FileKind(of: url)
+        guard kind != .network else {
+            throw Failure(
+                .usage, "SCAN", expected: "a scan or an image", found: "'\(url.path)'",
+                remedy: url.pathExtension == "onnx" ? "A network goes after --model." : "")
+        }
+        var words = try SharedOptions.words(arguments)
+        if let file = arguments[pipeline] {
+            let file = try PipelineFile.read(URL(fileURLWithPath: file))
+            words = words.completed(by: file)
+            words.source = file.source
+        }
+        let model = arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) }
+        guard model != nil || words.network.file != nil else {
+            throw Failure(
+                .usage, "'explain'", expected: "a network: --model FILE.onnx or --pipeline FILE.json5", found: "neither"
+            )
+        }
+        let plan = try Plan(words, model: model, forPictures: kind == .picture)
+        reporter.assumed(plan.assumptions)
+        let stem = ScanFinder.stem(ofFile: url.lastPathComponent)
+        let output = arguments[output] ?? "\(stem)-explained"
+        var job = try ScanJob(
+            plan: plan, scan: url, output: URL(fileURLWithPath: output.hasPrefix("-") ? "./\(output)" : output),
+            labels: arguments[SharedOptions.labels].map { URL(fileURLWithPath: $0) })
+        job.stop = console.stop
+        let report = try job.run()
+        if arguments[SharedOptions.jsonLog] {
+            console.printRaw(report.results.serialized(pretty: false) + "\n")
+        } else if !arguments[SharedOptions.quiet] {
+            for line in lines(report) { console.print(line.printable) }
+            console.print("Results: \(job.folder.relativePath.printable)")
+        }
+        return 0
+    }
+
+    /// What a reader wants to know first.
+    private static func lines(_ report: ScanReport) -> [String] {
+        let results = report.results
+        var lines: [String] = []
+        var table = Table([.left, .right, .right])
+        let classes = results["answer"]?["classes"]?.array ?? []
+        let ranked = classes.sorted { ($0["score"]?.number ?? 0) > ($1["score"]?.number ?? 0) }
+        for item in ranked.prefix(5) {
+            let probability = item["probability"]?.number.map { String(format: "p %.4f", $0) } ?? ""
+            table.add([item["label"]?.text ?? "", String(format: "%.4f", item["score"]?.number ?? 0), probability])
+        }
+        lines.append("Answer")
+        lines += table.lines()
+        if classes.count > 5 { lines.append("  … and \(classes.count - 5) more in results.json") }
+        if let text = results["answer"]?["summary"]?.text { lines.append("  \(text)") }
+        for map in results["maps"]?.array ?? [] {
+            let taps = (map["taps"]?.array ?? []).compactMap { $0["tap"]?.text }.joined(separator: ", ")
+            lines.append("\(map["title"]?.text ?? "") for \(map["target"]?["label"]?.text ?? "") at \(taps)")
+            if let peak = map["peak"], !peak.isNull {
+                let voxel = (peak["voxel"]?.array ?? []).compactMap(\.number).map { String(Int($0)) }.joined(
+                    separator: ", ")
+                let place = (peak["positionRAS"]?.array ?? []).compactMap(\.number).map { String(format: "%.1f", $0) }
+                lines.append(
+                    "  peak at voxel (\(voxel)), RAS (\(place.joined(separator: ", "))) mm: \(peak["direction"]?.text ?? "")"
+                )
+                lines.append(
+                    "  above half of the peak: \(String(format: "%.2f", map["halfMaximumMl"]?.number ?? 0)) ml")
+                if let inside = map["labels"]?["peakInside"]?.bool {
+                    let distance = map["labels"]?["distanceMm"]?.number.map { String(format: "%.1f", $0) } ?? "?"
+                    lines.append(
+                        inside
+                            ? "  the peak lies in the label"
+                            : "  the peak lies outside of the label, \(distance) mm from it")
+                }
+            } else {
+                lines.append("  no positive heat")
+            }
+            for note in (map["notes"]?.array ?? []).compactMap(\.text) { lines.append("  note: \(note)") }
+        }
+        for warning in report.warnings { lines.append("warning: \(warning)") }
+        return lines
+    }
+}

@@ -1,0 +1,97 @@
+import Arguments
+import Failures
+import Foundation
+import Pipelines
+
+/// `tomolens run PIPELINE --input DIR --output DIR`
+enum RunCommand: Subcommand {
+    static let pipeline = Positional(
+        .file("PIPELINE"), help: "The pipeline file (JSON5); 'tomolens help pipeline' lists its keys.")
+    static let input = Option(
+        "input", short: "i", .folder(), help: "Folder with the scans, searched with its subfolders.", required: true)
+    static let output = Option(
+        "output", short: "o", .folder(), help: "Folder for the results; made if need be.", required: true)
+    static let jobs = Option("jobs", short: "j", .integer(1...256), help: "Scans at the same time.", default: "1")
+    static let force = Flag("force", short: "f", help: "Do all scans again, also those that have not changed.")
+    static let only = Option(
+        "only", .text("PATTERN", expected: "a pattern of scan names"),
+        help: "Take only scans that fit, such as 'case1*'.",
+        repeatable: true)
+    static let limit = Option("limit", .integer(1...Int(Int32.max)), help: "Take the first N scans only.")
+    static let dryRun = Flag("dry-run", short: "n", help: "Say what would be done, and write nothing.")
+
+    static let declaration = CommandDeclaration(
+        "run", summary: "explain every scan of a folder",
+        discussion: [
+            """
+            Reads the pipeline file, finds the scans, and writes for each a folder with heatmap volumes, overlay pictures and \
+            results, and for all a summary. A scan that fails does not stop the others. A scan for which nothing has changed \
+            (the scan, the network, the settings) and whose results are whole is not done again. Ctrl-C stops cleanly; the \
+            same command goes on from there.
+            """
+        ], positionals: [pipeline.declaration],
+        groups: [
+            OptionGroup(
+                "Input and output",
+                [
+                    input.declaration, output.declaration, SharedOptions.model.declaration, only.declaration,
+                    limit.declaration,
+                ]),
+            OptionGroup(
+                "Running",
+                [
+                    jobs.declaration, SharedOptions.threads.declaration, force.declaration, dryRun.declaration,
+                    SharedOptions.quiet.declaration, SharedOptions.jsonLog.declaration,
+                ]),
+        ],
+        examples: [
+            Example(
+                "Explain all scans of a folder:",
+                "tomolens run pipelines/lung-nodule.json5 --input scans --output results"),
+            Example("What would be done?", "tomolens run my.json5 -i scans -o results --dry-run"),
+            Example(
+                "Two at a time, for a job scheduler:", "tomolens run my.json5 -i scans -o results --jobs 2 --json-log"),
+        ])
+
+    static func run(_ arguments: ParsedArguments, console: Console) throws -> Int32 {
+        SharedOptions.begin(arguments, console)
+        let reporter = SharedOptions.reporter(arguments, console)
+        let words = try PipelineFile.read(URL(fileURLWithPath: arguments.required(pipeline)))
+        let plan = try Plan(words, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) })
+        var job = try FolderJob(
+            plan: plan, input: URL(fileURLWithPath: arguments.required(input)),
+            output: URL(fileURLWithPath: arguments.required(output)), only: arguments.all(only), limit: arguments[limit]
+        )
+        job.jobs = arguments[jobs] ?? 1
+        job.force = arguments[force]
+        job.stop = console.stop
+        if arguments[dryRun] {
+            describe(job, console: console)
+            return 0
+        }
+        reporter.assumed(plan.assumptions)
+        job.observe = { reporter.observe($0) }
+        let summary = try job.run()
+        if !arguments[SharedOptions.quiet], !arguments[SharedOptions.jsonLog] {
+            console.print("Results: \(job.output.appendingPathComponent("summary.csv").relativePath.printable)")
+        }
+        return summary.exitCode
+    }
+
+    private static func describe(_ job: FolderJob, console: Console) {
+        if !job.plan.assumptions.isEmpty {
+            console.print("Assumed, since nothing says otherwise (in brackets: what changes it):")
+            for line in job.plan.assumptions { console.print("  \(line.printable)") }
+        }
+        console.print("Preparation: \(job.plan.preparation.summary)")
+        var table = Table([.left, .left, .left])
+        var count = 0
+        for scan in job.scans {
+            let state = job.state(of: scan)
+            if !state.isDone { count += 1 }
+            table.add([state.isDone ? "unchanged" : "to do", scan.path.printable, state.reason])
+        }
+        for line in table.lines() { console.print(line) }
+        console.print("\(count) of \(job.scans.count) to do; nothing was written.")
+    }
+}

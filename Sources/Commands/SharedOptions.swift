@@ -1,0 +1,197 @@
+import Arguments
+import Explanations
+import Failures
+import Foundation
+import Pipelines
+import Rendering
+import Workers
+
+/// Options that more than one command has, and how they change a pipeline's words.
+enum SharedOptions {
+    // MARK: What is explained
+
+    static let model = Option("model", short: "m", .file("FILE.onnx"), help: "The network.")
+    static let methods: Option<[String]> = Option(
+        "method",
+        .list(
+            of: ValueReader<String>(
+                placeholder: "NAME", expected: "a method's name", choices: MethodCatalogue.names,
+                completion: .words(MethodCatalogue.names)
+            ) { text in
+                MethodCatalogue.names.contains(String(text.prefix { $0 != ":" })) ? text : nil
+            }),
+        help:
+            "How to explain; options of a method follow a colon, as in occlusion:size=12. 'tomolens methods' lists them.",
+        default: "what is right for the network's head", repeatable: true)
+    static let targets: Option<[String]> = Option(
+        "target",
+        .list(of: .text("CLASS", expected: "argmax, every, a class index or name, region, region:CLASS or mask:CLASS")),
+        help:
+            "Which answer to explain: argmax, every, a class index or name; for segmentation region, region:CLASS, mask:CLASS.",
+        default: "argmax", repeatable: true)
+    static let taps: Option<[String]> = Option(
+        "tap", .list(of: .text("LAYER", expected: "a layer's name or alias")),
+        help: "At which layer; several are fused. 'tomolens inspect MODEL' lists names.",
+        default: "the last layer with spatial extent", repeatable: true)
+    static let probability = Flag(
+        "probability", help: "Explain the value after the network's final softmax or sigmoid, not the logit before it.")
+
+    // MARK: Preparation
+
+    static let window = Option(
+        "window", .numbers([2], "LOW,HIGH", expected: "two numbers, LOW,HIGH, with LOW below HIGH"),
+        help: "HU window that becomes 0…1.", default: "-1000,400")
+    static let spacing = Option(
+        "spacing", .numbers([1, 3], "X,Y,Z", expected: "one or three lengths in mm above 0"),
+        help: "Resample to this voxel size in mm.", default: "as stored")
+    static let size = Option(
+        "size", .numbers([1, 2, 3], "X,Y,Z", expected: "one, two or three whole numbers above 0"),
+        help: "Resize to this many voxels.", default: "the network's fixed size, if it has one")
+    static let axes = Option(
+        "axes", .choice(["xyz", "xzy", "yxz", "yzx", "zxy", "zyx", "xy", "yx"], "ORDER"),
+        help: "The network's spatial axes, slowest first.", default: "xyz")
+    static let orientation = Option(
+        "orientation",
+        ValueReader<String>(
+            placeholder: "CODE", expected: "three letters, one each of R/L, A/P and S/I, such as RAS or LPS"
+        ) {
+            LayoutSettings.isOrientation($0) ? $0.uppercased() : nil
+        }, help: "Toward which side x, y and z grow for the network.", default: "RAS")
+    static let volume = Option("volume", .integer(0...Int(Int32.max)), help: "Which volume of a 4D scan.")
+    static let labels = Option(
+        "labels", .file("FILE"), help: "A label map of the scan: is the peak inside? Also the mask of mask targets.")
+
+    // MARK: Pictures
+
+    static let colormap = Option(
+        "colormap", .choice(RenderingSettings.colormaps), help: "Colours of the heat.", default: "inferno")
+    static let view = Option(
+        "view",
+        ValueReader<RenderingSettings.Window>(
+            placeholder: "WINDOW", expected: "one of \(RenderingSettings.windows.joined(separator: ", ")), or LOW,HIGH",
+            choices: RenderingSettings.windows, completion: .words(RenderingSettings.windows)
+        ) { text in
+            if RenderingSettings.windows.contains(text) { return .named(text) }
+            let numbers = text.split(separator: ",").compactMap { Double($0) }
+            guard numbers.count == 2, numbers[0] < numbers[1], numbers.allSatisfy(\.isFinite) else { return nil }
+            return .range(numbers[0]...numbers[1])
+        }, help: "Grey window of the CT under the heat, in HU.", default: "auto")
+    static let planes: Option<[String]> = Option(
+        "planes", .list(of: .choice(Plane.allCases.map(\.rawValue), "PLANE")), help: "Planes to draw.",
+        default: "all three")
+    static let slices = Option(
+        "slices",
+        ValueReader<RenderingSettings.Slices>(
+            placeholder: "all|K", expected: "'all' or how many of the hottest", choices: [], completion: .words(["all"])
+        ) { text in
+            if text == "all" { return .all }
+            guard let count = Int(text), (1...100_000).contains(count) else { return nil }
+            return .hottest(count)
+        }, help: "Slices of each plane: all, or the K hottest.", default: "3")
+    static let signed = Flag("signed", help: "Draw negative heat too, in a diverging colour map.")
+    static let noOverlays = Flag("no-overlays", help: "Write no pictures.")
+    static let datatype = Option(
+        "datatype", .choice(ExportSettings.Datatype.allCases.map(\.rawValue)), help: "Numbers of the heatmap volumes.",
+        default: "float32")
+
+    // MARK: Running
+
+    static let threads = Option(
+        "threads", .integer(1...1024), help: "Threads that compute; results do not depend on it.",
+        default: "all processors")
+    static let quiet = Flag("quiet", short: "q", help: "Say nothing but failures.")
+    static let jsonLog = Flag("json-log", help: "Log one JSON object a line to standard output.")
+
+    static let explained = OptionGroup(
+        "What is explained",
+        [targets.declaration, methods.declaration, taps.declaration, probability.declaration])
+    static let preparation = OptionGroup(
+        "Preparation (in place of the pipeline's)",
+        [
+            window.declaration, spacing.declaration, size.declaration, axes.declaration, orientation.declaration,
+            volume.declaration,
+        ])
+    static let pictures = OptionGroup(
+        "Pictures and files",
+        [
+            colormap.declaration, view.declaration, planes.declaration, slices.declaration, signed.declaration,
+            noOverlays.declaration, datatype.declaration,
+        ])
+
+    /// Sets the width of the workers, and lets Ctrl-C end the command cleanly; to be called before any work.
+    static func begin(_ arguments: ParsedArguments, _ console: Console) {
+        if let threads = arguments[threads] { Workers.setWidth(threads) }
+        if console.stop === StopRequest.process { StopRequest.watchSignals() }
+    }
+
+    static func reporter(_ arguments: ParsedArguments, _ console: Console) -> RunReporter {
+        RunReporter(console: console, style: arguments[jsonLog] ? .json : arguments[quiet] ? .quiet : .lines)
+    }
+
+    /// What the command line says, in the words of a pipeline file.
+    static func words(_ arguments: ParsedArguments) throws -> PipelineFile {
+        var words = PipelineFile()
+        let targets = arguments.all(targets).flatMap { $0 }
+        if !targets.isEmpty { words.targets = try targets.map { try TargetSettings(parsing: $0) } }
+        let methods = arguments.all(methods).flatMap { $0 }
+        if !methods.isEmpty { words.methods = try methods.map(method) }
+        let taps = arguments.all(taps).flatMap { $0 }
+        if !taps.isEmpty { words.taps = taps }
+        if arguments[probability] { words.explain = .probability }
+        words.layout.axes = arguments[axes]
+        words.layout.orientation = arguments[orientation]
+        words.input.volume = arguments[volume]
+        words.rendering.colormap = arguments[colormap]
+        words.rendering.window = arguments[view]
+        words.rendering.planes = arguments[planes].map { $0.compactMap(Plane.init) }
+        words.rendering.slices = arguments[slices]
+        if arguments[signed] { words.rendering.signed = true }
+        if arguments[noOverlays] { words.exports.overlays = false }
+        words.exports.datatype = arguments[datatype].flatMap(ExportSettings.Datatype.init)
+        words.shortcuts = try shortcuts(arguments)
+        return words
+    }
+
+    private static func shortcuts(_ arguments: ParsedArguments) throws -> PreparationShortcuts {
+        var shortcuts = PreparationShortcuts()
+        if let window = arguments[window] {
+            guard window[0] < window[1] else {
+                throw Failure(
+                    .usage, "option '--window'", expected: "LOW,HIGH with LOW below HIGH",
+                    found: "\(JSON.numbers(window).summary)")
+            }
+            shortcuts.window = window[0]...window[1]
+        }
+        if let spacing = arguments[spacing] {
+            guard spacing.allSatisfy({ $0 > 0 }) else {
+                throw Failure(
+                    .usage, "option '--spacing'", expected: "lengths in mm above 0",
+                    found: JSON.numbers(spacing).summary)
+            }
+            shortcuts.spacing = spacing.count == 1 ? Array(repeating: spacing[0], count: 3) : spacing
+        }
+        if let size = arguments[size] {
+            guard size.allSatisfy({ $0 >= 1 && $0 <= 100_000 && $0 == $0.rounded() }) else {
+                throw Failure(
+                    .usage, "option '--size'", expected: "whole numbers above 0", found: JSON.numbers(size).summary)
+            }
+            shortcuts.size = size.map { Int($0) }
+        }
+        return shortcuts
+    }
+
+    /// `occlusion:size=12:stride=4`
+    static func method(_ text: String) throws -> MethodChoice {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        var choice = MethodChoice(parts[0])
+        for part in parts.dropFirst() {
+            let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard pair.count == 2, !pair[0].isEmpty, !pair[1].isEmpty else {
+                throw Failure(.usage, "method '\(text)'", expected: "NAME:option=value", found: "'\(part)'")
+            }
+            choice.options[pair[0]] = OptionValue(parsing: pair[1])
+        }
+        _ = try MethodCatalogue.make(choice)
+        return choice
+    }
+}

@@ -1,0 +1,145 @@
+import Explanations
+import Failures
+import Foundation
+import Rendering
+import Volumes
+
+/// How the maps of a run are drawn, with every default filled in.
+public struct Drawing: Sendable {
+    public let colourMap: ColourMap?
+    let window: RenderingSettings.Window
+    let alpha: OverlayStyle.Alpha
+    let contours: [Double]
+    let interpolation: OverlayStyle.Interpolation
+    let isSideBySide: Bool
+    let planes: [Plane]
+    let slices: RenderingSettings.Slices
+    public let scale: RenderingSettings.Scale
+    let isSigned: Bool
+    let montage: Int
+    let convention: RenderingSettings.Convention
+
+    init(_ settings: RenderingSettings) {
+        colourMap = settings.colormap.flatMap(ColourMap.init(rawValue:))
+        window = settings.window ?? .named("auto")
+        let standard = OverlayStyle.Alpha()
+        alpha = OverlayStyle.Alpha(
+            opacity: settings.alpha ?? standard.opacity, threshold: settings.threshold ?? standard.threshold)
+        contours = settings.contours ?? []
+        interpolation = settings.interpolation ?? .linear
+        isSideBySide = settings.sideBySide ?? false
+        planes = settings.planes ?? Plane.allCases
+        slices = settings.slices ?? .hottest(3)
+        scale = settings.scale ?? .own
+        isSigned = settings.signed ?? false
+        montage = settings.montage ?? 12
+        convention = settings.convention ?? .radiological
+    }
+
+    /// Every value, for the settings' hash and for provenance.
+    var json: JSON {
+        let window: JSON =
+            switch window {
+            case .named(let name): .text(name)
+            case .range(let range): .numbers([range.lowerBound, range.upperBound])
+            }
+        let slices: JSON =
+            switch slices {
+            case .all: .text("all")
+            case .hottest(let count): .object([("hottest", .number(count))])
+            }
+        let scale: JSON =
+            switch scale {
+            case .own: .text("own")
+            case .folder: .text("folder")
+            case .fixed(let top): .number(top)
+            }
+        return .object([
+            ("colormap", .text(colourMap?.rawValue)), ("window", window), ("alpha", .number(alpha.opacity)),
+            ("threshold", .number(alpha.threshold)), ("contours", .numbers(contours)),
+            ("interpolation", .text(interpolation.rawValue)), ("sideBySide", .bool(isSideBySide)),
+            ("planes", .array(planes.map { .text($0.rawValue) })), ("slices", slices), ("scale", scale),
+            ("signed", .bool(isSigned)), ("montage", .number(montage)), ("convention", .text(convention.rawValue)),
+        ])
+    }
+
+    /// What the colours of one map run over.
+    func range(of heat: Volume, shared: ScaleRange?) -> ScaleRange {
+        switch scale {
+        case .own: ScaleRange(of: heat, signed: isSigned)
+        case .folder: shared ?? ScaleRange(of: heat, signed: isSigned)
+        case .fixed(let top): .fixed(Float(top), signed: isSigned)
+        }
+    }
+
+    private func style(_ source: ScanSource, range: ScaleRange) -> OverlayStyle {
+        var style = OverlayStyle()
+        style.window = Self.window(window, source)
+        style.colourMap = colourMap
+        style.isSigned = isSigned
+        style.scale = range
+        style.alpha = alpha
+        style.contours = contours
+        style.interpolation = interpolation
+        style.isSideBySide = isSideBySide
+        style.planes = planes
+        style.isRadiological = convention == .radiological
+        if case .picture = source { style.planes = [.axial] }
+        return style
+    }
+
+    private static func window(_ window: RenderingSettings.Window, _ source: ScanSource) -> OverlayStyle.Window {
+        switch window {
+        case .range(let range):
+            return .hu(HUWindow(lower: Float(range.lowerBound), upper: Float(range.upperBound)), name: "")
+        case .named("lung"): return .lung
+        case .named("mediastinum"): return .mediastinum
+        case .named("bone"): return .bone
+        case .named("brain"): return .brain
+        case .named("abdomen"): return .abdomen
+        case .named: return automatic(source)
+        }
+    }
+
+    /// Lung for CT that shows lung, abdomen for other CT, the scan's own range for what is not in HU.
+    private static func automatic(_ source: ScanSource) -> OverlayStyle.Window {
+        guard case .volume(let image) = source, image.statistics.notCTReason == nil else { return .automatic }
+        var lung = 0
+        var denser = 0
+        for value in image.volume.voxels {
+            if value > -600 { denser += 1 } else if value > -950 { lung += 1 }
+        }
+        return Double(lung) > 0.15 * Double(denser) ? .lung : .abdomen
+    }
+
+    /// Draws one map's slices and montage.
+    ///
+    /// - Parameters:
+    ///   - folder: for the slices; the montage goes to `montage`.
+    /// - Returns: the files that were written.
+    func draw(
+        _ heat: Volume, over source: ScanSource, labels: Volume?, caption: OverlayCaption, range: ScaleRange,
+        folder: URL,
+        montage url: URL
+    ) throws -> [URL] {
+        let style = style(source, range: range)
+        let renderer =
+            switch source {
+            case .volume(let image):
+                try OverlayRenderer(scan: image.volume, heat: heat, mask: labels, style: style, caption: caption)
+            case .picture(let picture):
+                try OverlayRenderer(picture: picture, heat: heat, mask: labels, style: style, caption: caption)
+            }
+        let selection: OverlayRenderer.Selection =
+            switch slices {
+            case .all: .all
+            case .hottest(let count): .hottest(count)
+            }
+        var files = try renderer.writeSlices(selection, to: folder).map(\.url)
+        if montage > 0, renderer.sliceCount(.axial) > 1 {
+            try renderer.writeMontage(.axial, count: min(montage, renderer.sliceCount(.axial)), to: url)
+            files.append(url)
+        }
+        return files
+    }
+}

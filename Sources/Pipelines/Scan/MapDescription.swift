@@ -1,0 +1,148 @@
+import Explanations
+import Foundation
+import Rendering
+import Volumes
+
+/// One map in words and numbers, for results, provenance and pictures.
+struct MapDescription {
+    let explanation: Explanation
+    let measures: HeatMeasures
+    let heat: Volume
+    let plan: Plan
+    let inputs: [ScanLedger.Entry]
+    let seen: Grid
+    let stem: String
+
+    private var target: JSON {
+        .object([
+            ("label", .text(explanation.target.label)), ("class", .number(explanation.target.classIndex)),
+            ("tensor", .text(explanation.target.tensor)), ("score", .number(explanation.target.score)),
+            ("probability", .number(explanation.target.probability)),
+        ])
+    }
+
+    private var options: JSON {
+        .object(explanation.options.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value.description)) })
+    }
+
+    private static func json(_ map: TapMap) -> JSON {
+        let shape = map.volume.grid.shape
+        return .object([
+            ("tap", .text(map.tap)), ("shape", .numbers([shape.x, shape.y, shape.z].map(Double.init))),
+            ("jump", .numbers(map.jump)), ("centre", .numbers(map.centre)),
+            ("affine", .array(map.volume.grid.affine.rows.map { .numbers($0) })),
+        ])
+    }
+
+    func json(files: [String], pictures: [String]) -> JSON {
+        let orientation = Orientation(heat.grid.affine)
+        // Numbers as on the pictures: from 1 toward Superior, Anterior and Right, whichever way the scan is stored.
+        func hottest(_ worldAxis: Int) -> JSON {
+            let axis = orientation.storedAxis(alongWorld: worldAxis)
+            let count = heat.grid.shape[axis]
+            return .numbers(
+                measures.hottestSlices[axis].map {
+                    Double(orientation.directions[axis].isPositive ? $0 + 1 : count - $0)
+                })
+        }
+        let peak: JSON =
+            measures.peakVoxel.map { voxel in
+                .object([
+                    ("voxel", .numbers([voxel.x, voxel.y, voxel.z].map(Double.init))),
+                    ("positionRAS", .numbers((0..<3).map { round(measures.peakPosition![$0] * 1000) / 1000 })),
+                    ("direction", .text(measures.peakDirection)),
+                ])
+            } ?? .null
+        let labels: JSON =
+            measures.labels.map { labels in
+                .object([
+                    ("peakInside", measures.peakVoxel == nil ? .null : .bool(labels.peakIsInside)),
+                    ("valueAtPeak", .number(labels.valueAtPeak)), ("distanceMm", .number(labels.distance)),
+                    ("energyInside", .number(labels.energyInside)), ("voxels", .number(labels.voxels)),
+                ])
+            } ?? .null
+        return .object([
+            ("stem", .text(stem)), ("method", .text(explanation.method.name)),
+            ("title", .text(explanation.method.title)),
+            ("options", options), ("target", target), ("taps", .array(explanation.maps.map(Self.json))),
+            ("highest", .number(Float(measures.peakValue))), ("lowest", .number(Float(measures.lowestValue))),
+            ("peak", peak),
+            (
+                "hottestSlices",
+                .object([("axial", hottest(2)), ("coronal", hottest(1)), ("sagittal", hottest(0))])
+            ),
+            ("halfMaximumMl", .number(measures.halfMaximumVolume)), ("labels", labels),
+            ("figures", .object(explanation.figures.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })),
+            ("notes", .array(explanation.notes.map { .text($0) })), ("seen", seen.json),
+            ("files", .array(files.map { .text($0) })), ("pictures", .array(pictures.map { .text($0) })),
+        ])
+    }
+
+    /// What a heatmap file tells about itself. No times and no paths: the same work gives the same bytes.
+    func provenance(grid: String, tap: TapMap?) -> JSON {
+        .object([
+            ("generator", .text(Product.signature)), ("intendedUse", .text("research, not diagnosis")),
+            ("pipeline", .text(plan.words.name)), ("settingsSha256", .text(plan.settingsHash)),
+            ("inputs", .array(inputs.map(\.json))), ("network", .array(plan.networkFiles.map(\.json))),
+            ("method", .text(explanation.method.name)), ("methodSource", .text(explanation.method.source)),
+            ("options", options), ("target", target), ("explained", .text((plan.words.explain ?? .logit).rawValue)),
+            ("grid", .text(grid)), ("taps", .array((tap.map { [$0] } ?? explanation.maps).map(Self.json))),
+            (
+                "values",
+                .text(
+                    tap == nil && explanation.maps.count > 1
+                        ? "maps of several taps, each divided by its largest magnitude, averaged; signed"
+                        : "raw attribution, signed, not rectified and not normalised")
+            ),
+            ("notes", .array(explanation.notes.map { .text($0) })),
+        ])
+    }
+
+    func caption(_ scan: String) -> OverlayCaption { Self.caption(of: json(files: [], pictures: []), scan: scan) }
+
+    static func caption(of map: JSON, scan: String) -> OverlayCaption {
+        let taps = (map["taps"]?.array ?? []).compactMap { $0["tap"]?.text }
+        let target = map["target"]
+        var score = ""
+        if let probability = target?["probability"]?.number {
+            score = "p = \(rounded(probability, 3))"
+        } else if let value = target?["score"]?.number {
+            score = "score \(rounded(value, 3))"
+        }
+        let title = map["title"]?.text ?? ""
+        return OverlayCaption(
+            scan: scan, method: taps.count == 1 ? "\(title) at \(taps[0])" : "\(title) at \(taps.count) layers",
+            target: target?["label"]?.text ?? "", score: score, quantity: title)
+    }
+
+    static func rounded(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
+}
+
+extension JSON {
+    /// The object with one member's value replaced, or added at the end.
+    func setting(_ key: String, _ value: JSON) -> JSON {
+        guard case .object(var members) = content else { return self }
+        if let index = members.firstIndex(where: { $0.key == key }) {
+            members[index].value = value
+        } else {
+            members.append(Member(key, value))
+        }
+        return JSON(.object(members), line: line, column: column)
+    }
+}
+
+extension Grid {
+    var json: JSON {
+        .object([
+            ("shape", .numbers([shape.x, shape.y, shape.z].map(Double.init))),
+            ("affine", .array(affine.rows.prefix(3).map { .numbers($0) })),
+        ])
+    }
+
+    init?(_ json: JSON?) {
+        let extents = (json?["shape"]?.array ?? []).compactMap { $0.number.flatMap { Int(exactly: $0) } }
+        let rows = (json?["affine"]?.array ?? []).flatMap { $0.array ?? [] }.compactMap(\.number)
+        guard extents.count == 3, extents.allSatisfy({ $0 >= 1 }), rows.count == 12 else { return nil }
+        self.init(shape: Index3(extents[0], extents[1], extents[2]), affine: Affine(rows: rows))
+    }
+}

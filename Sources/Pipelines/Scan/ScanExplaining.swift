@@ -1,0 +1,216 @@
+import Explanations
+import Failures
+import Foundation
+import Networks
+import Preparations
+import Tensors
+import Volumes
+
+/// Explanations of a whole scan, whether the network saw it at once or slice by slice.
+struct FoundExplanations {
+    var explanations: [Explanation]
+    /// The grid of what the network saw.
+    var seen: Grid
+    var notes: [String]
+    /// The network's answer, for the results.
+    var answer: JSON
+}
+
+extension ScanWorker {
+    func explain(_ source: ScanSource, mask: Volume?, _ watch: inout Stopwatch) throws -> FoundExplanations {
+        let inputs = try watch.time("prepare") { try plan.preparation.prepare(source) }
+        try stop.check()
+        let needsMask = plan.targets.contains { if case .masked = $0 { true } else { false } }
+        if needsMask, mask == nil {
+            throw Failure(
+                .scan, scan.path, expected: "a label map for the target 'mask'", found: "none",
+                remedy: "Name it with --labels or the pipeline's input.labels.")
+        }
+        let mask = needsMask ? mask : nil
+        if inputs.count == 1 {
+            let found = try watch.time("explain") {
+                try plan.explainer.explain(inputs[0], plan.request, mask: mask) { [stop] in stop.isMade }
+            }
+            try checkClasses(found.answer)
+            return FoundExplanations(
+                explanations: found.explanations, seen: found.seen, notes: found.notes,
+                answer: Self.describe(found.answer))
+        }
+        return try watch.time("explain") { try explainStack(inputs, mask: mask) }
+    }
+
+    /// The classes that the pipeline names must be as many as the network has.
+    private func checkClasses(_ answer: Answer) throws {
+        let names = plan.words.network.classes ?? []
+        guard names.isEmpty || names.count == answer.classCount else {
+            throw Failure(
+                .pipeline, "network.classes",
+                expected: "\(answer.classCount) names, for so many classes has the answer",
+                found: "\(names.count)")
+        }
+    }
+
+    // MARK: Slice by slice
+
+    /// A 2D network sees one slice after the other; the maps are stacked along the slices.
+    private func explainStack(_ inputs: [PreparedInput], mask: Volume?) throws -> FoundExplanations {
+        var request = plan.request
+        var notes: [String] = []
+        if request.targets.contains(.highest) {
+            // One class for the whole stack, or slices could not be compared: the one with the highest score in any slice.
+            let best = try strongestClass(inputs)
+            request.targets = request.targets.map { $0 == .highest ? .index(best.index) : $0 }
+            notes.append("argmax over a stack of slices: class \(best.index), highest in slice \(best.slice + 1)")
+        }
+        var stack: [ScanExplanation] = []
+        for input in inputs {
+            try stop.check()
+            stack.append(try plan.explainer.explain(input, request, mask: mask) { [stop] in stop.isMade })
+        }
+        try checkClasses(stack[0].answer)
+        let seen = try SliceStack.grid(of: stack.map(\.seen))
+        let explanations = try stack[0].explanations.indices.map { number in
+            let slices = stack.map { $0.explanations[number] }
+            // The slice that speaks loudest for the target stands for the scan's score.
+            let strongest = slices.max { $0.target.score < $1.target.score }!
+            let maps = try slices[0].maps.indices.map { tap in try SliceStack.stack(slices.map { $0.maps[tap] }) }
+            return Explanation(
+                method: slices[0].method, options: slices[0].options, target: strongest.target, maps: maps,
+                notes: Self.tally(slices.flatMap(\.notes), of: slices.count), figures: strongest.figures)
+        }
+        let answers = stack.map { Self.describe($0.answer) }
+        let chosen = explanations.first.flatMap { first in
+            stack.firstIndex { slice in slice.explanations[0].target.score == first.target.score }
+        }
+        return FoundExplanations(
+            explanations: explanations, seen: seen, notes: notes + Self.tally(stack.flatMap(\.notes), of: stack.count),
+            answer: answers[chosen ?? 0].setting(
+                "summary", .text("slice by slice; scores are those of slice \((chosen ?? 0) + 1) of \(stack.count)")
+            )
+            .setting(
+                "slices", .array(answers.map { .array(($0["classes"]?.array ?? []).map { $0["score"] ?? .null }) })))
+    }
+
+    private func strongestClass(_ inputs: [PreparedInput]) throws -> (index: Int, slice: Int) {
+        var best = (index: 0, slice: 0)
+        var highest = -Float.infinity
+        for (slice, input) in inputs.enumerated() {
+            try stop.check()
+            let answer = try plan.explainer.answer(input) { [stop] in stop.isMade }
+            guard let logits = answer.classLogits else { break }
+            for (index, value) in logits.enumerated() where value > highest {
+                highest = value
+                best = (index, slice)
+            }
+        }
+        return best
+    }
+
+    /// Each remark once, with how many slices it concerns.
+    private static func tally(_ notes: [String], of count: Int) -> [String] {
+        var order: [String] = []
+        var counts: [String: Int] = [:]
+        for note in notes {
+            if counts[note] == nil { order.append(note) }
+            counts[note, default: 0] += 1
+        }
+        return order.map { counts[$0] == count ? $0 : "\($0) (\(counts[$0]!) of \(count) slices)" }
+    }
+
+    // MARK: The answer
+
+    static func describe(_ answer: Answer) -> JSON {
+        var members: [(String, JSON)] = [
+            ("tensor", .text(answer.tensor)), ("activation", .text(answer.activation.rawValue)),
+            ("activationIsAssumed", .bool(answer.activationIsAssumed)),
+            ("shape", .numbers(answer.logits.shape.map(Double.init))),
+        ]
+        if let logits = answer.classLogits {
+            let probabilities = answer.probabilities
+            members.append(
+                (
+                    "classes",
+                    .array(
+                        logits.enumerated().map { index, logit in
+                            .object([
+                                ("index", .number(index)), ("label", .text(answer.label(index))),
+                                ("score", .number(logit)),
+                                ("probability", .number(probabilities?[index])),
+                            ])
+                        })
+                ))
+        } else {
+            // For every voxel a class: how many voxels each one wins.
+            let counts = answer.winners().reduce(into: [Int](repeating: 0, count: answer.classCount)) { $0[$1] += 1 }
+            members.append(
+                (
+                    "voxels",
+                    .array(
+                        counts.enumerated().map { index, count in
+                            .object([
+                                ("index", .number(index)), ("label", .text(answer.label(index))),
+                                ("count", .number(count)),
+                            ])
+                        })
+                ))
+            members.append(("summary", .text("an answer for every voxel; results.json counts voxels by class")))
+        }
+        return .object(members)
+    }
+}
+
+/// Slices of one scan, one behind the other along the axis on which each of them has depth 1.
+enum SliceStack {
+    /// The axis that the slices are stacked along, and the step from one to the next in mm.
+    private static func axis(_ grids: [Grid]) throws -> (axis: Int, step: Vector3) {
+        let first = grids[0]
+        let axis = (0..<3).last { first.shape[$0] == 1 } ?? 2
+        let step =
+            grids.count > 1
+            ? grids[1].affine.origin - first.affine.origin : [first.affine.i, first.affine.j, first.affine.k][axis]
+        return (axis, step)
+    }
+
+    /// The grid that holds all slices.
+    static func grid(of grids: [Grid]) throws -> Grid {
+        let (axis, step) = try axis(grids)
+        var shape = grids[0].shape
+        shape[axis] = grids.count
+        var affine = grids[0].affine
+        switch axis {
+        case 0: affine.i = step
+        case 1: affine.j = step
+        default: affine.k = step
+        }
+        return Grid(shape: shape, affine: affine)
+    }
+
+    static func stack(_ volumes: [Volume]) throws -> Volume {
+        let (axis, _) = try axis(volumes.map(\.grid))
+        let grid = try grid(of: volumes.map(\.grid))
+        var voxels = [Float](repeating: 0, count: grid.count)
+        for (number, volume) in volumes.enumerated() {
+            var index = 0
+            for k in 0..<volume.grid.shape.z {
+                for j in 0..<volume.grid.shape.y {
+                    for i in 0..<volume.grid.shape.x {
+                        var place = Index3(i, j, k)
+                        place[axis] = number
+                        voxels[place.x + grid.shape.x * (place.y + grid.shape.y * place.z)] = volume.voxels[index]
+                        index += 1
+                    }
+                }
+            }
+        }
+        return Volume(grid: grid, voxels: voxels)
+    }
+
+    /// One map of one tap for the whole stack.
+    static func stack(_ maps: [TapMap]) throws -> TapMap {
+        let first = maps[0]
+        let shape = [maps.count] + first.values.shape
+        return TapMap(
+            tap: first.tap, values: Tensor(shape: shape, values: maps.flatMap { $0.values.values }),
+            volume: try stack(maps.map(\.volume)), jump: first.jump, centre: first.centre)
+    }
+}

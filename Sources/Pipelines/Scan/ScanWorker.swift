@@ -1,0 +1,253 @@
+import Explanations
+import Failures
+import Foundation
+import Rendering
+import Volumes
+
+/// Explains one scan: read, prepare, explain, place, write, draw.
+struct ScanWorker: Sendable {
+    let plan: Plan
+    /// The scan's results folder.
+    let folder: URL
+    let scan: FoundScan
+    var stop = StopRequest.process
+
+    /// Hashes of what the results depend on.
+    func inputs() throws -> [ScanLedger.Entry] {
+        var entries = try ScanSource.files(of: scan.url).map {
+            try ScanLedger.Entry(of: $0, as: $0.lastPathComponent, kind: .scan)
+        }
+        if let labels = scan.labels {
+            entries.append(try ScanLedger.Entry(of: labels, as: labels.lastPathComponent, kind: .scan))
+        }
+        return entries
+    }
+
+    /// Whether the ledger in the results folder says that this very work is done and whole.
+    func isDone(_ ledger: ScanLedger, inputs: [ScanLedger.Entry]) -> Bool {
+        ledger.inputs == inputs && ledger.network == plan.networkFiles && ledger.settings == plan.settingsHash
+            && ledger.outputsAreWhole(in: folder)
+    }
+
+    /// Does everything for this scan but pictures on a scale that the folder shares.
+    ///
+    /// The ledger is written last: without it, the folder's content counts as nothing.
+    func run() throws -> ScanReport {
+        var watch = Stopwatch()
+        let inputs = try watch.time("hash") { try self.inputs() }
+        try prepareFolder()
+        let source = try watch.time("read") { try ScanSource.read(scan.url, volume: plan.words.input.volume) }
+        try stop.check()
+        let labels: LabelMap? = try watch.time("read") {
+            try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: source.grid) }
+        }
+        let found = try explain(source, mask: labels?.mask, &watch)
+        try stop.check()
+
+        var outputs: [URL] = []
+        var maps: [JSON] = []
+        let stems = Self.stems(of: found.explanations)
+        for (explanation, stem) in zip(found.explanations, stems) {
+            let heat = try watch.time("place") { try explanation.placed(on: source.grid, seen: found.seen) }
+            let measures = watch.time("measure") {
+                HeatMeasures(heat, labels: labels?.volume, counted: labels?.counted)
+            }
+            let description = MapDescription(
+                explanation: explanation, measures: measures, heat: heat, plan: plan, inputs: inputs, seen: found.seen,
+                stem: stem)
+            let files = try watch.time("write") {
+                try writeHeatmaps(explanation, heat: heat, stem: stem, description: description, header: source.header)
+            }
+            try stop.check()
+            var pictures: [URL] = []
+            if plan.drawsOverlays, plan.drawing.scale != .folder {
+                pictures = try watch.time("draw") {
+                    try draw(heat, source, labels, caption: description.caption(scan.stem), stem: stem, shared: nil)
+                }
+            }
+            outputs += files + pictures
+            maps.append(description.json(files: files.map(relative), pictures: pictures.map(relative)))
+            try stop.check()
+        }
+        let results = results(source, found, maps: maps, inputs: inputs)
+        let resultsURL = folder.appendingPathComponent("results.json")
+        try AtomicFile.write(results.serialized(), to: resultsURL)
+        outputs.append(resultsURL)
+        let scale: JSON = plan.drawsOverlays && plan.drawing.scale == .folder ? .text("pending") : .null
+        try ScanLedger(
+            inputs: inputs, network: plan.networkFiles, settings: plan.settingsHash, scale: scale,
+            outputs: try outputs.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
+        ).write(to: folder)
+        return ScanReport(results: results, timings: watch.stages)
+    }
+
+    /// Removes what an earlier run left here, and refuses a folder in which something of the user's lies.
+    private func prepareFolder() throws {
+        if let ledger = ScanLedger.read(from: folder) { ledger.removeOutputs(in: folder) }
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw Failure(
+                .output, folder.path, expected: "a folder that can be made", found: error.localizedDescription,
+                remedy: "Choose another --output.")
+        }
+    }
+
+    private func relative(_ url: URL) -> String {
+        String(url.standardizedFileURL.path.dropFirst(folder.standardizedFileURL.path.count + 1))
+    }
+
+    /// `gradcam_class1`, each once.
+    private static func stems(of explanations: [Explanation]) -> [String] {
+        var uses: [String: Int] = [:]
+        return explanations.map { explanation in
+            let stem = "\(explanation.method.name)_\(explanation.target.slug)"
+            let count = uses[stem, default: 0] + 1
+            uses[stem] = count
+            return count == 1 ? stem : "\(stem)-\(count)"
+        }
+    }
+
+    // MARK: Files
+
+    private func writeHeatmaps(
+        _ explanation: Explanation, heat: Volume, stem: String, description: MapDescription, header: NIfTIHeader?
+    ) throws -> [URL] {
+        var files: [URL] = []
+        func write(_ volume: Volume, _ suffix: String, _ provenance: JSON) throws {
+            let url = folder.appendingPathComponent("\(scan.name)_\(stem)\(suffix).nii.gz")
+            var writer = NIfTIWriter()
+            writer.encoding = plan.encoding
+            writer.reference = header
+            let top = volume.voxels.reduce(Float(0)) { max($0, $1) }
+            let lowest = volume.voxels.reduce(Float(0)) { min($0, $1) }
+            if plan.drawing.isSigned, max(top, -lowest) > 0 {
+                writer.displayRange = -Double(max(top, -lowest))...Double(max(top, -lowest))
+            } else if top > 0 {
+                writer.displayRange = 0...Double(top)
+            }
+            writer.intent = .estimate(String(explanation.method.name.prefix(15)))
+            writer.description = "\(Product.signature) \(explanation.method.title)"
+            writer.extensions = [NIfTIExtension(comment: provenance.serialized(pretty: false))]
+            try writer.write(volume, to: url)
+            let sidecar = folder.appendingPathComponent("\(scan.name)_\(stem)\(suffix).json")
+            try AtomicFile.write(provenance.serialized(), to: sidecar)
+            files += [url, sidecar]
+        }
+        for grid in plan.heatmaps {
+            switch grid {
+            case .scan: try write(heat, "", description.provenance(grid: "scan", tap: nil))
+            case .tap:
+                for (index, map) in explanation.maps.enumerated() {
+                    let suffix = explanation.maps.count == 1 ? "_tap" : "_tap\(index + 1)"
+                    try write(map.volume, suffix, description.provenance(grid: "tap", tap: map))
+                }
+            }
+        }
+        return files
+    }
+
+    private func draw(
+        _ heat: Volume, _ source: ScanSource, _ labels: LabelMap?, caption: OverlayCaption, stem: String,
+        shared: ScaleRange?
+    ) throws -> [URL] {
+        try plan.drawing.draw(
+            heat, over: source, labels: labels?.mask, caption: caption,
+            range: plan.drawing.range(of: heat, shared: shared),
+            folder: folder.appendingPathComponent("overlays").appendingPathComponent(stem),
+            montage: folder.appendingPathComponent("\(scan.name)_\(stem)_montage.png"))
+    }
+
+    private func results(
+        _ source: ScanSource, _ found: FoundExplanations, maps: [JSON], inputs: [ScanLedger.Entry]
+    ) -> JSON {
+        let grid = source.grid
+        var warnings = source.warnings + found.notes
+        if source.grid.count > 0, scan.labels == nil, plan.words.input.labels != nil {
+            warnings.append(
+                "no label map '\(plan.words.input.labels!.replacing("{stem}", with: scan.stem))' beside the scan")
+        }
+        return .object([
+            ("version", .number(1)), ("tool", .text(Product.signature)),
+            (
+                "scan",
+                .object([
+                    ("file", .text(scan.path)), ("name", .text(scan.name)), ("inputs", .array(inputs.map(\.json))),
+                    ("shape", .numbers([grid.shape.x, grid.shape.y, grid.shape.z].map(Double.init))),
+                    ("spacing", .numbers([grid.spacing.x, grid.spacing.y, grid.spacing.z])),
+                    ("orientation", .text(Orientation(grid.affine).code)),
+                    ("affine", .array(grid.affine.rows.map { .numbers($0) })),
+                ])
+            ),
+            ("network", .array(plan.networkFiles.map(\.json))),
+            ("pipeline", .text(plan.words.name ?? plan.words.source?.lastPathComponent)),
+            ("settings", .text(plan.settingsHash)),
+            ("answer", found.answer),
+            ("maps", .array(maps)),
+            ("warnings", .array(warnings.map { .text($0) })),
+        ])
+    }
+
+    // MARK: The shared scale
+
+    /// The top of each map's own range, by the name of its method: what a folder's scale is made of.
+    static func tops(_ results: JSON, signed: Bool) -> [String: Float] {
+        var tops: [String: Float] = [:]
+        for map in results["maps"]?.array ?? [] {
+            guard let key = map["method"]?.text else { continue }
+            var top = map["highest"]?.number ?? 0
+            if signed { top = max(top, -(map["lowest"]?.number ?? 0)) }
+            tops[key] = max(tops[key] ?? 0, Float(top))
+        }
+        return tops
+    }
+
+    /// Draws the pictures of a scan that is done, from its written heatmaps, on the folder's scale.
+    ///
+    /// - Parameter scale: the scale as the ledger keeps it; nothing is done where the pictures have it already.
+    func drawShared(_ ranges: [String: ScaleRange], scale: JSON) throws {
+        guard var ledger = ScanLedger.read(from: folder), ledger.scale != scale else { return }
+        let resultsURL = folder.appendingPathComponent("results.json")
+        let results = try JSON5Parser.parse(try Data(contentsOf: resultsURL), named: resultsURL.path, kind: .output)
+        let source = try ScanSource.read(scan.url, volume: plan.words.input.volume)
+        let labels = try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: source.grid) }
+        // From here on the folder is not whole until its new ledger is written.
+        try? FileManager.default.removeItem(at: folder.appendingPathComponent(ScanLedger.fileName))
+        var maps: [JSON] = []
+        for map in results["maps"]?.array ?? [] {
+            try stop.check()
+            for old in map["pictures"]?.array?.compactMap(\.text) ?? [] {
+                try? FileManager.default.removeItem(at: folder.appendingPathComponent(old))
+                ledger.outputs.removeAll { $0.path == old }
+            }
+            let heat = try writtenHeat(map, on: source.grid)
+            let stem = map["stem"]?.text ?? "map"
+            let pictures = try draw(
+                heat, source, labels, caption: MapDescription.caption(of: map, scan: scan.stem), stem: stem,
+                shared: map["method"]?.text.flatMap { ranges[$0] })
+            ledger.outputs += try pictures.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
+            maps.append(map.setting("pictures", .array(pictures.map { .text(relative($0)) })))
+        }
+        try AtomicFile.write(results.setting("maps", .array(maps)).serialized(), to: resultsURL)
+        ledger.outputs.removeAll { $0.path == "results.json" }
+        ledger.outputs.append(try ScanLedger.Entry(of: resultsURL, as: "results.json", kind: .output))
+        ledger.scale = scale
+        try ledger.write(to: folder)
+    }
+
+    /// A map on the scan's grid, from the files it was written to.
+    private func writtenHeat(_ map: JSON, on grid: Grid) throws -> Volume {
+        let files = map["files"]?.array?.compactMap(\.text).filter { $0.hasSuffix(".nii.gz") } ?? []
+        if let whole = files.first(where: { !$0.contains("_tap") || plan.heatmaps == [.scan] }),
+            plan.heatmaps.contains(.scan)
+        {
+            return try NIfTIFile.read(folder.appendingPathComponent(whole)).volume
+        }
+        let seen = Grid(map["seen"])
+        let maps = try files.map { try NIfTIFile.read(folder.appendingPathComponent($0)).volume }
+        guard let seen, !maps.isEmpty else {
+            throw Failure(.output, folder.path, expected: "written heatmaps to draw from", found: "none")
+        }
+        return HeatPlacement.fuse(try maps.map { try HeatPlacement.place($0, on: grid, seen: seen) })
+    }
+}
