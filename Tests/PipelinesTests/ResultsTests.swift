@@ -102,7 +102,7 @@ import Volumes
     }
 }
 
-@Suite(.serialized) struct FolderRunnerTests {
+@Suite struct FolderRunnerTests {
     private func scans(_ count: Int) -> [FoundScan] {
         (0..<count).map {
             FoundScan(
@@ -128,11 +128,11 @@ import Volumes
     }
 
     @Test(arguments: [1, 3]) func aStopLeavesTheRestUndone(jobs: Int) {
-        defer { StopRequest.withdraw() }
-        let runner = FolderRunner(jobs: jobs) { _ in }
+        let stop = StopRequest()
+        let runner = FolderRunner(jobs: jobs, stop: stop) { _ in }
         let (summary, _) = runner.run(scans(50)) { scan in
-            if scan.name == "10" { StopRequest.make() }
-            try StopRequest.check()
+            if scan.name == "10" { stop.make() }
+            try stop.check()
             return .done(ScanReport(results: .null))
         }
         #expect(summary.isInterrupted && summary.exitCode == 130 && summary.failed.isEmpty)
