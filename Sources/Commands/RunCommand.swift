@@ -83,7 +83,8 @@ enum RunCommand: Subcommand {
             console.print("Assumed, since nothing says otherwise (in brackets: what changes it):")
             for line in job.plan.assumptions { console.print("  \(line.printable)") }
         }
-        console.print("Preparation: \(job.plan.preparation.summary)")
+        console.print("Preparation:")
+        for line in job.plan.preparation.summary { console.print("  \(line.printable)") }
         var table = Table([.left, .left, .left])
         var count = 0
         for scan in job.scans {

@@ -12,6 +12,14 @@ public struct TapMap: Sendable {
     /// Input voxels from one tap voxel to the next, along each tensor axis, and the input index of the first one's centre.
     public let jump: [Double]
     public let centre: [Double]
+
+    public init(tap: String, values: Tensor<Float>, volume: Volume, jump: [Double], centre: [Double]) {
+        self.tap = tap
+        self.values = values
+        self.volume = volume
+        self.jump = jump
+        self.centre = centre
+    }
 }
 
 /// What a method says about one target of one scan.
@@ -24,6 +32,18 @@ public struct Explanation: Sendable {
     /// Warnings and remarks: a blank map, a head that misleads the method.
     public let notes: [String]
     public let figures: [String: Double]
+
+    public init(
+        method: MethodDescriptor, options: [String: OptionValue], target: ResolvedTarget, maps: [TapMap],
+        notes: [String], figures: [String: Double]
+    ) {
+        self.method = method
+        self.options = options
+        self.target = target
+        self.maps = maps
+        self.notes = notes
+        self.figures = figures
+    }
 
     /// The map on `scan`'s grid: placed by world coordinates, several taps fused.
     public func placed(on scan: Grid, seen: Grid) throws -> Volume {

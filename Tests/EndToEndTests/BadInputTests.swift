@@ -96,7 +96,9 @@ let badScans: [BadInput] = [
         }
     },
     BadInput("voxels beyond the end", 4, "expected") { try BadInput.nifti($0) { $0.put(Float(1e9), at: 108) } },
-    BadInput("a vox_offset that is no number", 4, "vox_offset") { try BadInput.nifti($0) { $0.put(Float.nan, at: 108) } },
+    BadInput("a vox_offset that is no number", 4, "vox_offset") {
+        try BadInput.nifti($0) { $0.put(Float.nan, at: 108) }
+    },
     BadInput("4D without a choice", 4, "--volume") { sandbox in
         let url = sandbox.root.appendingPathComponent("4d.nii")
         try NIfTIWriter().write(series: [Sandbox.ball(), Sandbox.ball()], to: url)
@@ -153,7 +155,9 @@ let badPictures: [BadInput] = [
         try BadInput.file($0, "bad.png", Data("hello, world".utf8))
     },
     BadInput("a GIF", 4, "a GIF picture") { try BadInput.file($0, "bad.png", Data("GIF89a".utf8) + Data(count: 50)) },
-    BadInput("a JPEG cut short", 4, "expected") { try BadInput.file($0, "bad.jpg", Data([0xFF, 0xD8, 0xFF, 0xE0, 0, 16])) },
+    BadInput("a JPEG cut short", 4, "expected") {
+        try BadInput.file($0, "bad.jpg", Data([0xFF, 0xD8, 0xFF, 0xE0, 0, 16]))
+    },
 ]
 
 let badNetworks: [BadInput] = [

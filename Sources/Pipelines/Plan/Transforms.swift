@@ -11,7 +11,10 @@ public enum Transforms {
 
         public var name: String { group.path }
 
-        init(_ name: String, _ help: String, _ keys: [KeyDescription], _ make: @escaping @Sendable (KeyReader) throws -> any PreparationStep) {
+        init(
+            _ name: String, _ help: String, _ keys: [KeyDescription],
+            _ make: @escaping @Sendable (KeyReader) throws -> any PreparationStep
+        ) {
             group = KeyGroup(name, help, keys)
             self.make = make
         }
@@ -20,7 +23,8 @@ public enum Transforms {
     private static let any = -1e12...1e12
 
     private static let padKeys = [
-        KeyDescription("method", "\"symmetric\" or \"end\"", standard: "\"symmetric\"", "On which sides voxels are added."),
+        KeyDescription(
+            "method", "\"symmetric\" or \"end\"", standard: "\"symmetric\"", "On which sides voxels are added."),
         KeyDescription("mode", "\"constant\" or \"edge\"", standard: "\"constant\"", "What the added voxels hold."),
         KeyDescription("constant_values", "a number", standard: "0", "The constant (MONAI's `value` is read too)."),
         KeyDescription("value", "a number", standard: "0", "As constant_values."),
@@ -38,9 +42,11 @@ public enum Transforms {
         Transform(
             "Spacing", "Resamples to a voxel size, keeping the directions of the axes.",
             [
-                KeyDescription("pixdim", "a number or a list of up to three", "Millimetres along i, j, k; \(keepText) Required."),
+                KeyDescription(
+                    "pixdim", "a number or a list of up to three", "Millimetres along i, j, k; \(keepText) Required."),
                 KeyDescription("mode", "\"bilinear\" or \"nearest\"", standard: "\"bilinear\"", "Interpolation."),
-                KeyDescription("padding_mode", "\"border\" or \"zeros\"", standard: "\"border\"", "What lies beyond the scan."),
+                KeyDescription(
+                    "padding_mode", "\"border\" or \"zeros\"", standard: "\"border\"", "What lies beyond the scan."),
                 KeyDescription("diagonal", "true or false", standard: "false", "Resample to the world's axes."),
                 KeyDescription("antialias", "true or false", standard: "false", "Smooth before taking fewer samples."),
             ]
@@ -60,10 +66,15 @@ public enum Transforms {
             [
                 KeyDescription("spatial_size", sizeText, "Voxels along i, j, k; \(keepText) Required."),
                 KeyDescription(
-                    "mode", "one of \(ResizeStep.Mode.allCases.map(\.rawValue).joined(separator: ", "))", standard: "\"area\"",
+                    "mode", "one of \(ResizeStep.Mode.allCases.map(\.rawValue).joined(separator: ", "))",
+                    standard: "\"area\"",
                     "Interpolation (\"linear\" and \"bilinear\" are read as \"trilinear\")."),
-                KeyDescription("size_mode", "\"all\" or \"longest\"", standard: "\"all\"", "With \"longest\", one number for the longest axis."),
-                KeyDescription("align_corners", "true or false", standard: "false", "Outermost centres onto outermost centres; for trilinear."),
+                KeyDescription(
+                    "size_mode", "\"all\" or \"longest\"", standard: "\"all\"",
+                    "With \"longest\", one number for the longest axis."),
+                KeyDescription(
+                    "align_corners", "true or false", standard: "false",
+                    "Outermost centres onto outermost centres; for trilinear."),
                 KeyDescription("anti_aliasing", "true or false", standard: "false", "Smooth along axes that shrink."),
             ]
         ) { keys in
@@ -73,7 +84,8 @@ public enum Transforms {
                 spatialSize: try required(keys, "spatial_size", sizes),
                 mode: mode.map { ResizeStep.Mode(rawValue: $0) ?? .trilinear } ?? .area,
                 sizeMode: try keys.choice("size_mode", ResizeStep.SizeMode.self) ?? .all,
-                alignCorners: try keys.flag("align_corners") ?? false, antialias: try keys.flag("anti_aliasing") ?? false)
+                alignCorners: try keys.flag("align_corners") ?? false,
+                antialias: try keys.flag("anti_aliasing") ?? false)
         },
         Transform(
             "ResizeWithPadOrCrop", "A given shape: crops at the centre what is too long, pads what is too short.",
@@ -106,9 +118,12 @@ public enum Transforms {
             [
                 KeyDescription("threshold", "a number", standard: "0", "What counts as foreground lies above it."),
                 KeyDescription("margin", sizeText, standard: "0", "Voxels added around the box."),
-                KeyDescription("allow_smaller", "true or false", standard: "false", "Let the margin end at the scan's edge, without padding."),
+                KeyDescription(
+                    "allow_smaller", "true or false", standard: "false",
+                    "Let the margin end at the scan's edge, without padding."),
                 KeyDescription("k_divisible", sizeText, standard: "1", "Make the box's extents multiples of it."),
-                KeyDescription("channel_indices", "a list of whole numbers", standard: "all", "Only these channels are looked at."),
+                KeyDescription(
+                    "channel_indices", "a list of whole numbers", standard: "all", "Only these channels are looked at."),
             ] + padKeys
         ) { keys in
             try CropForegroundStep(
@@ -116,7 +131,8 @@ public enum Transforms {
                 channelIndices: try keys.value("channel_indices") == nil ? nil : integers(keys, "channel_indices"),
                 margin: try keys.value("margin") == nil ? [0] : sizes(keys, "margin")!,
                 allowSmaller: try keys.flag("allow_smaller") ?? false,
-                kDivisible: try keys.value("k_divisible") == nil ? [1] : sizes(keys, "k_divisible")!, fill: try fill(keys))
+                kDivisible: try keys.value("k_divisible") == nil ? [1] : sizes(keys, "k_divisible")!,
+                fill: try fill(keys))
         },
         Transform(
             "CropToBody", "Crops to the patient: without the air around and without the table. Before any scaling.",
@@ -130,7 +146,8 @@ public enum Transforms {
                 margin: try keys.number("margin", in: 0...1e6) ?? 5)
         },
         Transform(
-            "ScaleIntensityRange", "a_min…a_max becomes b_min…b_max, linearly. For CT, a_min and a_max are the HU window.",
+            "ScaleIntensityRange",
+            "a_min…a_max becomes b_min…b_max, linearly. For CT, a_min and a_max are the HU window.",
             [
                 KeyDescription("a_min", "a number", "Lower end of the source range. Required."),
                 KeyDescription("a_max", "a number", "Upper end of the source range. Required."),
@@ -147,7 +164,8 @@ public enum Transforms {
                 bMax: try keys.number("b_max", in: any).map { Float($0) }, clip: try keys.flag("clip") ?? false)
         },
         Transform(
-            "ScaleIntensityRangePercentiles", "As ScaleIntensityRange, with the source range given by percentiles of the image.",
+            "ScaleIntensityRangePercentiles",
+            "As ScaleIntensityRange, with the source range given by percentiles of the image.",
             [
                 KeyDescription("lower", "a number from 0 to 100", "Lower percentile. Required."),
                 KeyDescription("upper", "a number from 0 to 100", "Upper percentile. Required."),
@@ -181,11 +199,15 @@ public enum Transforms {
                 factor: factor, channelWise: try keys.flag("channel_wise") ?? false)
         },
         Transform(
-            "NormalizeIntensity", "(v − subtrahend) / divisor; by default the image's mean and standard deviation (z-score).",
+            "NormalizeIntensity",
+            "(v − subtrahend) / divisor; by default the image's mean and standard deviation (z-score).",
             [
-                KeyDescription("subtrahend", "a number or a list", standard: "the mean", "One for all channels, or with channel_wise one for each."),
+                KeyDescription(
+                    "subtrahend", "a number or a list", standard: "the mean",
+                    "One for all channels, or with channel_wise one for each."),
                 KeyDescription("divisor", "a number or a list", standard: "the standard deviation", "As subtrahend."),
-                KeyDescription("nonzero", "true or false", standard: "false", "Only voxels that are not zero count and change."),
+                KeyDescription(
+                    "nonzero", "true or false", standard: "false", "Only voxels that are not zero count and change."),
                 KeyDescription("channel_wise", "true or false", standard: "false", "Each channel by itself."),
             ]
         ) { keys in
@@ -221,7 +243,8 @@ public enum Transforms {
             "ThresholdIntensity", "What is not above (or below) a threshold becomes one value.",
             [
                 KeyDescription("threshold", "a number", "The threshold. Required."),
-                KeyDescription("above", "true or false", standard: "true", "Whether values above it stay, or those below."),
+                KeyDescription(
+                    "above", "true or false", standard: "true", "Whether values above it stay, or those below."),
                 KeyDescription("cval", "a number", standard: "0", "What the others become."),
             ]
         ) { keys in
@@ -254,12 +277,15 @@ public enum Transforms {
 
     /// Steps of a MONAI block that load, convert or name data: there is nothing to do for them here.
     static let ignored: Set<String> = [
-        "LoadImage", "EnsureChannelFirst", "AddChannel", "AsChannelFirst", "EnsureType", "ToTensor", "CastToType", "ToDevice",
+        "LoadImage", "EnsureChannelFirst", "AddChannel", "AsChannelFirst", "EnsureType", "ToTensor", "CastToType",
+        "ToDevice",
         "SelectItems", "Identity", "CopyItems", "ConcatItems", "SqueezeDim", "ToNumpy", "DeleteItems", "Lambda",
     ]
 
     /// Parameters of MONAI that change nothing here.
-    private static let harmless: Set<String> = ["dtype", "image_only", "lazy", "track_meta", "device", "meta_keys", "source_key"]
+    private static let harmless: Set<String> = [
+        "dtype", "image_only", "lazy", "track_meta", "device", "meta_keys", "source_key",
+    ]
 
     /// The step for `settings`; nil for one that has nothing to do.
     ///
@@ -271,7 +297,8 @@ public enum Transforms {
         if ignored.contains(settings.transform) { return nil }
         if settings.transform.hasPrefix("Rand") {
             throw KeyReader.failure(
-                settings.path, json, expected: "a step that does the same every time", found: "the augmentation '\(settings.transform)'",
+                settings.path, json, expected: "a step that does the same every time",
+                found: "the augmentation '\(settings.transform)'",
                 remedy: "Random augmentation belongs to training: leave it out.")
         }
         guard let transform = all.first(where: { $0.name == settings.transform }) else {
@@ -291,14 +318,17 @@ public enum Transforms {
         } catch var failure as Failure {
             // What a step refuses by itself names a parameter; what the reader refuses has its path already.
             if !failure.subject.hasPrefix(settings.path) {
-                failure.subject = "\(settings.path).\(failure.subject)\(settings.line > 0 ? " (line \(settings.line))" : "")"
+                failure.subject =
+                    "\(settings.path).\(failure.subject)\(settings.line > 0 ? " (line \(settings.line))" : "")"
             }
             failure.kind = .pipeline
             throw failure
         }
     }
 
-    private static func required<Value>(_ keys: KeyReader, _ key: String, _ read: (KeyReader, String) throws -> Value?) throws -> Value {
+    private static func required<Value>(_ keys: KeyReader, _ key: String, _ read: (KeyReader, String) throws -> Value?)
+        throws -> Value
+    {
         if let value = try read(keys, key) { return value }
         throw keys.wrong(key, expected: "\(keys.group.keys.first { $0.name == key }!.type)")
     }
@@ -327,7 +357,9 @@ public enum Transforms {
         return sizes
     }
 
-    private static func method(_ keys: KeyReader) throws -> PadMethod { try keys.choice("method", PadMethod.self) ?? .symmetric }
+    private static func method(_ keys: KeyReader) throws -> PadMethod {
+        try keys.choice("method", PadMethod.self) ?? .symmetric
+    }
 
     private static func fill(_ keys: KeyReader) throws -> Fill {
         switch try keys.choice("mode", ["constant", "edge", "replicate"]) {
@@ -344,7 +376,9 @@ public enum Transforms {
         guard numbers.count == 2, element.json.array?.count == 2, numbers[0] < numbers[1] else {
             throw KeyReader.failure(
                 element.path, element.json,
-                expected: "[low, high] with low below high, or one of \(HUWindow.presets.map(\.name).joined(separator: ", "))")
+                expected:
+                    "[low, high] with low below high, or one of \(HUWindow.presets.map(\.name).joined(separator: ", "))"
+            )
         }
         return HUWindow(lower: Float(numbers[0]), upper: Float(numbers[1]))
     }

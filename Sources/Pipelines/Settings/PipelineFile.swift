@@ -81,7 +81,7 @@ public struct PipelineFile: Sendable {
         if let keys = try keys.object("input", PipelineKeys.input) { input = try InputSettings(keys) }
         if let keys = try keys.object("network", PipelineKeys.network) { network = try NetworkSettings(keys) }
         if let keys = try keys.object("layout", PipelineKeys.layout) { layout = try LayoutSettings(keys) }
-        preparation = try keys.elements("preparation")?.map { try StepSettings($0.json, at: $0.path) }
+        preparation = try keys.elements("preparation")?.flatMap { try StepSettings.read($0.json, at: $0.path) }
         targets = try keys.elements("targets")?.map { try TargetSettings($0.json, at: $0.path) }
         methods = try keys.elements("methods")?.map { try Self.method($0.json, at: $0.path) }
         taps = try keys.texts("taps")

@@ -24,6 +24,18 @@ public struct StepSettings: Sendable {
         self.line = line
     }
 
+    /// The steps that `json` stands for: one, or all of a MONAI bundle's `Compose`.
+    static func read(_ json: JSON, at path: String) throws -> [StepSettings] {
+        let step = try StepSettings(json, at: path)
+        guard step.transform == "Compose", let inner = step.parameters.first(where: { $0.name == "transforms" }) else {
+            return [step]
+        }
+        guard let list = inner.value.array else {
+            throw KeyReader.failure("\(path).transforms", inner.value, expected: "a list of steps")
+        }
+        return try list.enumerated().flatMap { try read($1, at: "\(path).transforms[\($0)]") }
+    }
+
     init(_ json: JSON, at path: String) throws {
         self.path = path
         line = json.line
