@@ -25,8 +25,10 @@ import Volumes
         let sandbox = try Sandbox()
         try sandbox.addScan("a.nii.gz", Sandbox.ball(centre: centre))
         #expect(sandbox.run().code == 0)
-        let map = try #require(try sandbox.json("a/results.json")["maps"]?.array?.first)
-        let peak = try #require(map["peak"]?["voxel"]?.array?.compactMap(\.number))
+        let results = try sandbox.json("a/results.json")
+        let map = try #require(results["maps"]?.array?.first)
+        let voxel = try #require(map["peak"]?["voxel"]?.array)
+        let peak = voxel.compactMap(\.number)
         for axis in 0..<3 { #expect(abs(peak[axis] - centre[axis]) <= 2, "axis \(axis): \(peak)") }
         let heat = try NIfTIFile.read(sandbox.output.appendingPathComponent("a/a_gradcam_class1.nii.gz"))
         let scan = try NIfTIFile.read(sandbox.scans.appendingPathComponent("a.nii.gz"))
@@ -48,7 +50,8 @@ import Volumes
         for index in mask.voxels.indices where scan.voxels[index] == 300 { mask.voxels[index] = 2 }
         try sandbox.addScan("a_mask.nii.gz", mask)
         #expect(sandbox.run().code == 0)
-        let labels = try #require(try sandbox.json("a/results.json")["maps"]?.array?.first?["labels"])
+        let results = try sandbox.json("a/results.json")
+        let labels = try #require(results["maps"]?.array?.first?["labels"])
         #expect(labels["peakInside"]?.bool == true)
         #expect(labels["valueAtPeak"]?.number == 2)
         #expect(!sandbox.outputs().contains { $0.contains("a_mask") })
