@@ -101,31 +101,32 @@ enum ExplainCommand: Subcommand {
         lines += table.lines()
         if classes.count > 5 { lines.append("  … and \(classes.count - 5) more in results.json") }
         if let text = results["answer"]?["summary"]?.text { lines.append("  \(text)") }
-        for map in results["maps"]?.array ?? [] {
-            let taps = (map["taps"]?.array ?? []).compactMap { $0["tap"]?.text }.joined(separator: ", ")
-            lines.append("\(map["title"]?.text ?? "") for \(map["target"]?["label"]?.text ?? "") at \(taps)")
-            if let peak = map["peak"], !peak.isNull {
-                let voxel = (peak["voxel"]?.array ?? []).compactMap(\.number).map { String(Int($0)) }.joined(
-                    separator: ", ")
-                let place = (peak["positionRAS"]?.array ?? []).compactMap(\.number).map { String(format: "%.1f", $0) }
-                lines.append(
-                    "  peak at voxel (\(voxel)), RAS (\(place.joined(separator: ", "))) mm: \(peak["direction"]?.text ?? "")"
-                )
-                lines.append(
-                    "  above half of the peak: \(String(format: "%.2f", map["halfMaximumMl"]?.number ?? 0)) ml")
-                if let inside = map["labels"]?["peakInside"]?.bool {
-                    let distance = map["labels"]?["distanceMm"]?.number.map { String(format: "%.1f", $0) } ?? "?"
-                    lines.append(
-                        inside
-                            ? "  the peak lies in the label"
-                            : "  the peak lies outside of the label, \(distance) mm from it")
-                }
-            } else {
-                lines.append("  no positive heat")
-            }
-            for note in (map["notes"]?.array ?? []).compactMap(\.text) { lines.append("  note: \(note)") }
-        }
+        for map in results["maps"]?.array ?? [] { lines += describe(map) }
         for warning in report.warnings { lines.append("warning: \(warning)") }
         return lines
+    }
+
+    private static func describe(_ map: JSON) -> [String] {
+        var lines: [String] = []
+        let taps = (map["taps"]?.array ?? []).compactMap { $0["tap"]?.text }.joined(separator: ", ")
+        lines.append("\(map["title"]?.text ?? "") for \(map["target"]?["label"]?.text ?? "") at \(taps)")
+        let voxel = (map["peak"]?["voxel"]?.array ?? []).compactMap(\.number)
+        if voxel.isEmpty {
+            lines.append("  no positive heat")
+        } else {
+            let index = voxel.map { String(Int($0)) }.joined(separator: ", ")
+            let position = (map["peak"]?["positionRAS"]?.array ?? []).compactMap(\.number).map { String(format: "%.1f", $0) }
+            let direction = map["peak"]?["direction"]?.text ?? ""
+            lines.append("  peak at voxel (\(index)), RAS (\(position.joined(separator: ", "))) mm: \(direction)")
+            lines.append("  above half of the peak: \(String(format: "%.2f", map["halfMaximumMl"]?.number ?? 0)) ml")
+            if let inside = map["labels"]?["peakInside"]?.bool { lines.append("  \(place(inside, map["labels"]?["distanceMm"]?.number))") }
+        }
+        for note in (map["notes"]?.array ?? []).compactMap(\.text) { lines.append("  note: \(note)") }
+        return lines
+    }
+
+    private static func place(_ inside: Bool, _ distance: Double?) -> String {
+        if inside { return "the peak lies in the label" }
+        return "the peak lies outside of the label, \(distance.map { String(format: "%.1f", $0) } ?? "?") mm from it"
     }
 }

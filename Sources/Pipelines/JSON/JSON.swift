@@ -47,16 +47,28 @@ public struct JSON: Sendable {
     /// With as many digits as tell one 32-bit float from the next, and no more.
     public static func number(_ value: Float) -> JSON { number(Double("\(value)") ?? Double(value)) }
 
+    // Inlined elsewhere, these make the 6.3 optimizer fail on its own ownership check.
+    @inline(never)
     public subscript(key: String) -> JSON? {
         guard case .object(let members) = content else { return nil }
         return members.first { $0.key == key }?.value
     }
 
+    // Inlined elsewhere, these make the 6.3 optimizer fail on its own ownership check.
+    @inline(never)
     public var text: String? { if case .text(let value) = content { value } else { nil } }
+    // Inlined elsewhere, these make the 6.3 optimizer fail on its own ownership check.
+    @inline(never)
     public var number: Double? { if case .number(let value) = content { value } else { nil } }
+    // Inlined elsewhere, these make the 6.3 optimizer fail on its own ownership check.
+    @inline(never)
     public var bool: Bool? { if case .bool(let value) = content { value } else { nil } }
+    // Inlined elsewhere, these make the 6.3 optimizer fail on its own ownership check.
+    @inline(never)
     public var array: [JSON]? { if case .array(let values) = content { values } else { nil } }
     public var members: [Member]? { if case .object(let members) = content { members } else { nil } }
+    // Inlined elsewhere, these make the 6.3 optimizer fail on its own ownership check.
+    @inline(never)
     public var isNull: Bool { if case .null = content { true } else { false } }
 
     /// What stands here, for messages: `the text "x"`, `the number 3`, `a list of 2`.

@@ -10,7 +10,7 @@ public struct Drawing: Sendable {
     let window: RenderingSettings.Window
     let alpha: OverlayStyle.Alpha
     let contours: [Double]
-    let interpolation: OverlayStyle.Interpolation
+    let interpolation: Resampler.Interpolation
     let isSideBySide: Bool
     let planes: [Plane]
     let slices: RenderingSettings.Slices

@@ -48,5 +48,5 @@ extension CSV.Field {
     init(_ text: String?) { self = text.map { .text($0) } ?? .empty }
     init(_ value: Double?) { self = value.map { .number($0) } ?? .empty }
     init(_ value: Int?) { self = value.map { .integer($0) } ?? .empty }
-    init(_ value: Bool?) { self = value.map { .text($0 ? "yes" : "no") } ?? .empty }
+    init(_ value: Bool?) { self = value.map { .text($0 ? "true" : "false") } ?? .empty }
 }

@@ -139,10 +139,22 @@ extension Grid {
         ])
     }
 
-    init?(_ json: JSON?) {
-        let extents = (json?["shape"]?.array ?? []).compactMap { $0.number.flatMap { Int(exactly: $0) } }
-        let rows = (json?["affine"]?.array ?? []).flatMap { $0.array ?? [] }.compactMap(\.number)
-        guard extents.count == 3, extents.allSatisfy({ $0 >= 1 }), rows.count == 12 else { return nil }
-        self.init(shape: Index3(extents[0], extents[1], extents[2]), affine: Affine(rows: rows))
+    /// What ``json`` wrote; nil for anything else.
+    static func read(_ json: JSON?) -> Grid? {
+        guard let shape = json?["shape"]?.array, let rows = json?["affine"]?.array else { return nil }
+        var extents: [Int] = []
+        for value in shape {
+            guard let number = value.number, number >= 1, number < 1e9 else { return nil }
+            extents.append(Int(number))
+        }
+        var numbers: [Double] = []
+        for row in rows {
+            for value in row.array ?? [] {
+                guard let number = value.number else { return nil }
+                numbers.append(number)
+            }
+        }
+        guard extents.count == 3, numbers.count == 12 else { return nil }
+        return Grid(shape: Index3(extents[0], extents[1], extents[2]), affine: Affine(rows: numbers))
     }
 }

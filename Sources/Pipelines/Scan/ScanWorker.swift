@@ -243,7 +243,7 @@ struct ScanWorker: Sendable {
         {
             return try NIfTIFile.read(folder.appendingPathComponent(whole)).volume
         }
-        let seen = Grid(map["seen"])
+        let seen = Grid.read(map["seen"])
         let maps = try files.map { try NIfTIFile.read(folder.appendingPathComponent($0)).volume }
         guard let seen, !maps.isEmpty else {
             throw Failure(.output, folder.path, expected: "written heatmaps to draw from", found: "none")

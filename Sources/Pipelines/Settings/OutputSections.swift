@@ -1,5 +1,6 @@
 import Failures
 import Rendering
+import Volumes
 
 /// How maps are drawn; nil means the default.
 public struct RenderingSettings: Sendable, Hashable {
@@ -9,7 +10,7 @@ public struct RenderingSettings: Sendable, Hashable {
     public var threshold: Double?
     /// Fractions of the scale at which lines are drawn.
     public var contours: [Double]?
-    public var interpolation: OverlayStyle.Interpolation?
+    public var interpolation: Resampler.Interpolation?
     public var sideBySide: Bool?
     public var planes: [Plane]?
     public var slices: Slices?
@@ -66,7 +67,7 @@ public struct RenderingSettings: Sendable, Hashable {
             }
             return level
         }
-        interpolation = try keys.choice("interpolation", OverlayStyle.Interpolation.self)
+        interpolation = try keys.choice("interpolation", Resampler.Interpolation.self)
         sideBySide = try keys.flag("sideBySide")
         planes = try keys.elements("planes")?.map { element in
             guard let plane = element.json.text.flatMap(Plane.init) else {

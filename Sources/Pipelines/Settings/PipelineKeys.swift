@@ -1,5 +1,6 @@
 import Explanations
 import Rendering
+import Volumes
 
 /// Every key of a pipeline file. `docs/reference/pipelines.md` is made from this list.
 public enum PipelineKeys {
@@ -130,7 +131,7 @@ public enum PipelineKeys {
                 "Draw lines at these fractions of the scale."),
             KeyDescription(
                 "interpolation",
-                "one of \(OverlayStyle.Interpolation.allCases.map(\.rawValue).joined(separator: ", "))",
+                "one of \(Resampler.Interpolation.allCases.map(\.rawValue).joined(separator: ", "))",
                 standard: "\"linear\"", "Between voxels: smooth, or the layer's cells as they are (nearest)."),
             KeyDescription(
                 "sideBySide", "true or false", standard: "false", "Draw the scan without heat beside the overlay."),
