@@ -55,7 +55,7 @@ import Volumes
         #expect(labels["peakInside"]?.bool == true)
         #expect(labels["valueAtPeak"]?.number == 2)
         #expect(!sandbox.outputs().contains { $0.contains("a_mask") })
-        #expect(String(decoding: try sandbox.content("summary.csv"), as: UTF8.self).contains(",yes,0,"))
+        #expect(String(decoding: try sandbox.content("summary.csv"), as: UTF8.self).contains(",true,0,"))
     }
 
     @Test func theSameWorkGivesTheSameBytes() throws {
