@@ -43,7 +43,11 @@ public struct Program: Sendable {
         case "help":
             // `help` itself may be declared, so that it shows in the list of commands.
             let rest = arguments.dropFirst().filter { $0 != "--help" && $0 != "-h" }
-            guard let topic = rest.first else { return .help(help(width: width)) }
+            guard let topic = rest.first else {
+                // `help --help` asks about `help` itself.
+                let itself = arguments.count > 1 ? commands.first { $0.name == "help" } : nil
+                return .help(itself.map { help(for: $0, width: width) } ?? help(width: width))
+            }
             if let topic = topics.first(where: { $0.name == topic }) { return .help(topic.text(Text.clamped(width))) }
             return .help(help(for: try command(topic, orTopic: true), width: width))
         default: break

@@ -122,8 +122,8 @@ import Workers
         let c = Shape(channels: (64, 64), spatial: [12, 13, 11], kernel: [3, 3, 3]).convolution
         let x = noise(c.inputShape, seed: 1)
         let w = noise(c.weightShape, seed: 2)
-        let fast = try ConvolutionEngine.forward(c, input: x, weight: w, cache: PackedWeights())
-        #expect(MinimalFiltering(c, .forward) != nil)
+        let filtering = try #require(MinimalFiltering(c, .forward))
+        let fast = filtering.run(from: x, weight: w, epilogue: .none, shape: c.outputShape, cache: PackedWeights())
         let schedule = try #require(OneDNNSchedule.of(c, .forward, bias: false))
         let direct = try schedule.run(from: x, weight: w, epilogue: .none, cache: PackedWeights())
         #expect(fast != direct)

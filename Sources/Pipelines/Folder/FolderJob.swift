@@ -24,6 +24,7 @@ public struct FolderJob: Sendable {
         self.plan = plan
         self.input = input
         self.output = output
+        try Self.refuse(input, as: output)
         let finder = ScanFinder(input: input, settings: plan.words.input, skipping: output)
         var scans = try finder.find()
         if !only.isEmpty {
@@ -39,8 +40,7 @@ public struct FolderJob: Sendable {
         }
         self.scans = Array(scans.prefix(limit ?? .max))
         try Self.protect(
-            inputs: scans.map(\.url) + scans.compactMap(\.labels) + [plan.network.url], from: output, scans,
-            input: input)
+            inputs: scans.map(\.url) + scans.compactMap(\.labels) + [plan.network.url], from: output, scans)
     }
 
     /// The results folder of a scan.
@@ -143,16 +143,19 @@ public struct FolderJob: Sendable {
         }
     }
 
-    /// No results folder may hold an input, and the output may not be the input folder itself.
-    private static func protect(inputs: [URL], from output: URL, _ scans: [FoundScan], input: URL) throws {
-        func real(_ url: URL) -> String { url.resolvingSymlinksInPath().standardizedFileURL.path }
+    private static func real(_ url: URL) -> String { url.resolvingSymlinksInPath().standardizedFileURL.path }
+
+    /// The output may not be the input folder itself. Asked before scans are sought, for the search passes over the output.
+    private static func refuse(_ input: URL, as output: URL) throws {
+        guard real(output) == real(input) else { return }
+        throw Failure(
+            .usage, "option '--output'", expected: "another folder than the input", found: "the input folder itself",
+            remedy: "Results are never written among the scans; a folder inside it will do.")
+    }
+
+    /// No results folder may hold an input.
+    private static func protect(inputs: [URL], from output: URL, _ scans: [FoundScan]) throws {
         let root = real(output)
-        guard root != real(input) else {
-            throw Failure(
-                .usage, "option '--output'", expected: "another folder than the input",
-                found: "the input folder itself",
-                remedy: "Results are never written among the scans; a folder inside it will do.")
-        }
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: output.path, isDirectory: &isFolder), !isFolder.boolValue {
             throw Failure(.usage, "option '--output'", expected: "a folder", found: "the file '\(output.path)'")

@@ -59,7 +59,7 @@ public struct Plan: Sendable {
         networkFiles = try Self.files(of: url).map {
             try ScanLedger.Entry(of: $0, as: $0.lastPathComponent, kind: .network)
         }
-        let explainer = try Self.located(given) {
+        let explainer = try Self.located(given, names: true) {
             try Explainer(
                 network: network, inputName: words.network.input, outputName: words.network.output,
                 otherInputs: try Self.otherInputs(words, network), classNames: words.network.classes ?? [],
@@ -78,7 +78,7 @@ public struct Plan: Sendable {
             try (words.targets ?? [.highest]).map { try $0.target(classNames: classNames) }
         }
         let taps = words.taps ?? []
-        for tap in taps { _ = try network.tap(tap) }
+        try Self.located(given, names: true) { for tap in taps { _ = try network.tap(tap) } }
         request = Explainer.Request(
             methods: words.methods ?? [], taps: taps, targets: targets,
             explainsProbability: words.explain == .probability)
@@ -105,9 +105,16 @@ public struct Plan: Sendable {
     }
 
     /// Failures about the words name the file they stand in.
-    private static func located<Result>(_ file: PipelineFile, _ body: () throws -> Result) throws -> Result {
+    /// Failures of `body` as failures of the pipeline file, where there is one.
+    ///
+    /// - Parameter names: whether what the network lacks was named by the file: an input, an output, a layer.
+    private static func located<Result>(
+        _ file: PipelineFile, names: Bool = false, _ body: () throws -> Result
+    ) throws -> Result {
         do { return try body() } catch let failure as Failure {
-            guard let source = file.source, failure.kind == .pipeline || failure.kind == .usage else { throw failure }
+            guard let source = file.source,
+                failure.kind == .pipeline || failure.kind == .usage || (names && failure.kind == .network)
+            else { throw failure }
             var failure = failure.within(source.path)
             failure.kind = .pipeline
             throw failure
@@ -187,38 +194,29 @@ public struct Plan: Sendable {
                 return (name, .text((try? SHA256.hex(ofFile: words.resolve(path), kind: .pipeline)) ?? path))
             }
         }
-        return .object([
-            ("tool", .text(Product.signature)),
-            (
-                "input",
-                .object([
-                    ("volume", words.input.volume.map { .number($0) } ?? .null),
-                    ("labels", .text(words.input.labels)),
-                    ("labelValues", words.input.labelValues.map { .numbers($0.map(Double.init)) } ?? .null),
-                ])
-            ),
-            (
-                "network",
-                .object([
-                    ("input", .text(explainer.inputName)), ("output", .text(explainer.outputName)),
-                    ("inputs", .object(inputs)),
-                    ("classes", .array((words.network.classes ?? []).map { .text($0) })),
-                    ("activation", .text(words.network.activation?.rawValue ?? "auto")),
-                ])
-            ),
-            ("preparation", preparation.json),
-            ("targets", .array((words.targets ?? [.highest]).map { .text($0.text) })),
-            ("methods", .array(methods)),
-            ("taps", .array((words.taps ?? []).map { .text($0) })),
-            ("explain", .text((words.explain ?? .logit).rawValue)),
-            ("rendering", drawing.json),
-            (
-                "exports",
-                .object([
-                    ("heatmaps", .array(heatmaps.map { .text($0.rawValue) })), ("datatype", .text(encoding.rawValue)),
-                    ("overlays", .bool(drawsOverlays)),
-                ])
-            ),
-        ])
+        // One member at a time: as a single literal this is more than the type checker unravels in reasonable time.
+        let volume: JSON = words.input.volume.map { .number($0) } ?? .null
+        let labelValues: JSON = words.input.labelValues.map { .numbers($0.map(Double.init)) } ?? .null
+        let input: [(String, JSON)] = [
+            ("volume", volume), ("labels", .text(words.input.labels)), ("labelValues", labelValues),
+        ]
+        let classes: [JSON] = (words.network.classes ?? []).map { .text($0) }
+        let network: [(String, JSON)] = [
+            ("input", .text(explainer.inputName)), ("output", .text(explainer.outputName)), ("inputs", .object(inputs)),
+            ("classes", .array(classes)), ("activation", .text(words.network.activation?.rawValue ?? "auto")),
+        ]
+        let targets: [JSON] = (words.targets ?? [.highest]).map { .text($0.text) }
+        let taps: [JSON] = (words.taps ?? []).map { .text($0) }
+        let exports: [(String, JSON)] = [
+            ("heatmaps", .array(heatmaps.map { .text($0.rawValue) })), ("datatype", .text(encoding.rawValue)),
+            ("overlays", .bool(drawsOverlays)),
+        ]
+        let members: [(String, JSON)] = [
+            ("tool", .text(Product.signature)), ("input", .object(input)), ("network", .object(network)),
+            ("preparation", preparation.json), ("targets", .array(targets)), ("methods", .array(methods)),
+            ("taps", .array(taps)), ("explain", .text((words.explain ?? .logit).rawValue)), ("rendering", drawing.json),
+            ("exports", .object(exports)),
+        ]
+        return .object(members)
     }
 }

@@ -9,11 +9,15 @@ import Workers
 public enum ConvolutionEngine {
     /// Whether every convolution is computed by its definition, which is the most accurate, rather than with fewer
     /// multiplications where that is faster. Set once, early, for the whole process.
+    ///
+    /// On by default. Minimal filtering rounds by about 2e-6 of the largest value, which is little for an answer but can turn
+    /// the sign at a ReLU or the winner of a maximum pool; maps that keep the gradient at every place (HiResCAM) then
+    /// differ from PyTorch's by more than 1e-4 on trained networks.
     public static var precise: Bool {
         get { preciseFlag.load(ordering: .relaxed) }
         set { preciseFlag.store(newValue, ordering: .relaxed) }
     }
-    private static let preciseFlag = Atomic<Bool>(false)
+    private static let preciseFlag = Atomic<Bool>(true)
 
     /// The output `[batch, channels, spatial…]`.
     static func forward(
