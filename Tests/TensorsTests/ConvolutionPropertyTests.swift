@@ -213,8 +213,7 @@ import Workers
         let conv = try Conv(node("Conv", ["pads": .ints([1, 1, 1, 1])]))
         let joined = conv.followed(bySlope: slope, addingResidual: true)
         let inputs: [Value?] = [
-            .float(noise([1, 16, 9, 11], seed: 1)), .float(noise([24, 16, 3, 3], seed: 2)),
-            .float(noise([24], seed: 3)),
+            .float(noise([1, 16, 9, 11], seed: 1)), .float(noise([24, 16, 3, 3], seed: 2)), .float(noise([24], seed: 3)),
         ]
         let residual = noise([1, 24, 9, 11], seed: 4)
         let gradient = noise([1, 24, 9, 11], seed: 5)

@@ -8,9 +8,7 @@ import Workers
 /// Row convolution against PyTorch on every kind of processor that runs here, and against the definition.
 @Suite struct ConvolutionRowsTests {
     static let applicable: [ConvolutionCase] = ConvolutionCase.all.filter { reference in
-        guard reference.type == "Conv", let c = try? ConvolutionFilteringTests.convolution(reference) else {
-            return false
-        }
+        guard reference.type == "Conv", let c = try? ConvolutionFilteringTests.convolution(reference) else { return false }
         return RowConvolution(c, .forward, always: true) != nil
     }
 

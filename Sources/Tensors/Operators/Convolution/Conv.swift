@@ -30,8 +30,7 @@ public struct Conv: Operator {
     ///
     /// - Precondition: `slope` is not negative, since the sign of the output must tell the sign before it.
     public func followed(bySlope slope: Float = 1, addingResidual: Bool = false) -> Conv {
-        precondition(
-            slope >= 0 && self.slope == 1 && !addsResidual, "a convolution that is followed by something already")
+        precondition(slope >= 0 && self.slope == 1 && !addsResidual, "a convolution that is followed by something already")
         var conv = self
         conv.slope = slope
         conv.addsResidual = addingResidual

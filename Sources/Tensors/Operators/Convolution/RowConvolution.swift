@@ -31,8 +31,7 @@ struct RowConvolution: Sendable {
         let window = convolution.window
         let forward = direction == .forward
         guard convolution.groups == 1, forward || window.dilation == .one else { return nil }
-        let isPointwise =
-            window.kernel == .one && window.stride == .one && window.padBegin == .zero
+        let isPointwise = window.kernel == .one && window.stride == .one && window.padBegin == .zero
             && window.input == window.output
         guard always || convolution.inputChannels <= 4 || isPointwise else { return nil }
         self.convolution = convolution
@@ -110,8 +109,7 @@ struct RowConvolution: Sendable {
     {
         let packed = cache.packed(weight, PackedWeights.Key(layout: .rows, direction: direction)) { pack(weight) }
         let forward = direction == .forward
-        let fromCount =
-            (forward ? convolution.inputChannels : convolution.outputChannels)
+        let fromCount = (forward ? convolution.inputChannels : convolution.outputChannels)
             * (forward ? convolution.window.inputCount : convolution.window.outputCount)
         return Tensor(shape: shape) { to in
             let pieces = pieces
