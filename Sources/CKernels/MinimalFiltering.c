@@ -1,6 +1,9 @@
 #include "MinimalFiltering.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "Ranges.h"
 
@@ -28,6 +31,8 @@ static int64_t written_run(const tomo_filtering *f, int64_t lanes) {
     return clamp(16 / whole * whole, whole, 16);
 }
 
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+
 typedef struct {
     int64_t image, z, y, x;
     /* Tiles from this one to the end of its row. */
@@ -42,8 +47,59 @@ static place tile_place(const tomo_filtering *f, int64_t t) {
     return at;
 }
 
-#define KERNEL "MinimalFilteringKernel.h"
-#include "Processors.h"
+#define NAME(x) portable_##x
+#define LANES 4
+#include "MinimalFilteringKernel.h"
+#undef NAME
+#undef LANES
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define NAME(x) avx2_##x
+#define LANES 8
+#include "MinimalFilteringKernel.h"
+#undef NAME
+#undef LANES
+#pragma clang attribute pop
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx2,fma"))), apply_to = function)
+#define NAME(x) avx512_##x
+#define LANES 16
+#include "MinimalFilteringKernel.h"
+#undef NAME
+#undef LANES
+#pragma clang attribute pop
+
+int tomo_processor_runs(int kind) {
+    __builtin_cpu_init();
+    switch (kind) {
+    case TOMO_PORTABLE: return 1;
+    case TOMO_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case TOMO_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+    default: return 0;
+    }
+}
+
+#define DISPATCH(result, call)                                                                                        \
+    do {                                                                                                              \
+        if (kind == TOMO_AVX512) {                                                                                    \
+            result avx512_##call;                                                                                     \
+        } else if (kind == TOMO_AVX2) {                                                                               \
+            result avx2_##call;                                                                                       \
+        } else {                                                                                                      \
+            result portable_##call;                                                                                   \
+        }                                                                                                             \
+    } while (0)
+#else
+int tomo_processor_runs(int kind) { return kind == TOMO_PORTABLE; }
+#define DISPATCH(result, call) result portable_##call
+#endif
+
+int tomo_best_processor(void) {
+    return tomo_processor_runs(TOMO_AVX512) ? TOMO_AVX512 : tomo_processor_runs(TOMO_AVX2) ? TOMO_AVX2 : TOMO_PORTABLE;
+}
 
 int64_t tomo_filtering_lanes(int kind) { return kind == TOMO_AVX512 ? 16 : kind == TOMO_AVX2 ? 8 : 4; }
 

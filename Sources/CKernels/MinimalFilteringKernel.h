@@ -8,6 +8,23 @@
    Six tiles by two vectors of output channels are twelve sums, which all vector register files hold, and enough
    independent ones to hide the latency of a multiply-add. */
 
+typedef float NAME(vec) __attribute__((vector_size(LANES * 4)));
+typedef float NAME(loose) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int NAME(mask) __attribute__((vector_size(LANES * 4)));
+#define VEC NAME(vec)
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE VEC NAME(load)(const float *p) { return *(const NAME(loose) *)p; }
+INLINE void NAME(store)(float *p, VEC v) { *(NAME(loose) *)p = v; }
+INLINE VEC NAME(splat)(float value) { return value - (VEC){0}; }
+
+/* Values below 0 times `slope`; with slope 0 exactly 0, whatever they were. */
+INLINE VEC NAME(rectify)(VEC value, float slope) {
+    NAME(mask) below = value < 0;
+    VEC scaled = slope == 0 ? (VEC){0} : value * slope;
+    return (VEC)((below & (NAME(mask))scaled) | (~below & (NAME(mask))value));
+}
+
 /* A square of LANES vectors, rows to columns. */
 INLINE void NAME(transpose)(VEC r[LANES]) {
 #if LANES == 4
@@ -140,6 +157,23 @@ static void NAME(pass_out)(int tile, const float *from, float *to, int64_t count
     }
 }
 
+/* Elements first..<last of a vector at `p`; the others are 0 and not read. */
+INLINE VEC NAME(load_part)(const float *p, int64_t first, int64_t last) {
+#if LANES == 16
+    __mmask16 mask = (__mmask16)((1u << last) - (1u << first));
+    return (VEC)_mm512_maskz_loadu_ps(mask, p);
+#elif LANES == 8
+    static const int ones[24] = {[8] = -1, -1, -1, -1, -1, -1, -1, -1};
+    __m256i mask = _mm256_and_si256(
+        _mm256_loadu_si256((const __m256i *)(ones + 8 - first)), _mm256_loadu_si256((const __m256i *)(ones + 16 - last)));
+    return (VEC)_mm256_maskload_ps(p, mask);
+#else
+    VEC value = {0};
+    for (int64_t i = first; i < last; ++i) value[i] = p[i];
+    return value;
+#endif
+}
+
 /* B^T along depth of the rows that lie one above the other in `tile + 2` planes: pixels x..<x + pitch, those
    outside 0..<width being 0. Vectors lie along width here. */
 INLINE void NAME(rows_in)(
@@ -214,7 +248,12 @@ INLINE void NAME(scatter)(
             if (valid == LANES) {
                 NAME(store)(to, value);
             } else {
-                NAME(store_part)(to, value, valid);
+                /* Quarters by vectors of four, which every processor stores well; the rest one by one. */
+                float line[LANES];
+                NAME(store)(line, value);
+                int64_t i = 0;
+                for (; i + 4 <= valid; i += 4) *(quad *)(to + i) = *(const quad *)(line + i);
+                for (; i < valid; ++i) to[i] = line[i];
             }
         }
     }
@@ -560,3 +599,6 @@ static void NAME(run)(
     NAME(transform_output)(
         f, workspace, step, epilogue, output, begin, end, begin, end, 0, NAME(blocks)(f->out_channels), rest);
 }
+
+#undef VEC
+#undef INLINE

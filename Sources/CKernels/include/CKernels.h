@@ -1,8 +1,5 @@
 #pragma once
 
 #include "DirectConvolution.h"
-#include "Epilogue.h"
 #include "MinimalFiltering.h"
 #include "Pooling.h"
-#include "Processor.h"
-#include "RowConvolution.h"

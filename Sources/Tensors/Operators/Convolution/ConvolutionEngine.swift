@@ -44,9 +44,6 @@ public enum ConvolutionEngine {
         if !precise, let filtering = MinimalFiltering(convolution, direction) {
             return filtering.run(from: from, weight: weight, epilogue: epilogue, shape: shape, cache: cache)
         }
-        if let rows = RowConvolution(convolution, direction) {
-            return rows.run(from: from, weight: weight, epilogue: epilogue, shape: shape, cache: cache)
-        }
         if let schedule = OneDNNSchedule.of(convolution, direction, bias: epilogue.bias != nil) {
             return try schedule.run(from: from, weight: weight, epilogue: epilogue, cache: cache)
         }

@@ -39,13 +39,8 @@ struct MinimalFiltering: Sendable {
         let lanes = Int(tomo_filtering_lanes(processor))
         func padded(_ channels: Int) -> Double { Double((channels + lanes - 1) / lanes * lanes) }
         func cost(_ tile: SIMD3<Int>) -> Double {
-            var points = 1.0
-            var tiles = Double(convolution.batch)
-            for axis in 0..<3 {
-                if tile[axis] > 1 { points *= Double(tile[axis] + 2) }
-                let along = (output[axis] + tile[axis] - 1) / tile[axis]
-                tiles *= Double(along)
-            }
+            let points = Double((0..<3).reduce(1) { $0 * (tile[$1] == 1 ? 1 : tile[$1] + 2) })
+            let tiles = Double((0..<3).reduce(convolution.batch) { $0 * ((output[$1] + tile[$1] - 1) / tile[$1]) })
             let weights = points * Double(inputs) * Double(outputs)
             let passes = tiles > 4 * Double(Self.blockTiles) ? tiles / Double(Self.blockTiles) / 8 : 1
             return weights * (tiles + 8 * passes) + points * tiles * 15 * (padded(inputs) + padded(outputs))
