@@ -18,10 +18,10 @@ static int64_t points(const tomo_filtering *f) {
     return axis_points(f, 0) * axis_points(f, 1) * axis_points(f, 2);
 }
 
-/* Tiles of a row that are brought in together: neighbours share pixels and long rows are read best, but the rows of a
-   run should stay within a part of the second cache. */
+/* Tiles of a row that are brought in together: neighbours share pixels, and long rows are read best; the rows of a run
+   stay within a part of the second cache. */
 static int64_t run_length(const tomo_filtering *f, int64_t lanes) {
-    int64_t rows = axis_points(f, 0) * axis_points(f, 1), pixels = 262144 / (rows * lanes * (int64_t)sizeof(float));
+    int64_t rows = axis_points(f, 0) * axis_points(f, 1), pixels = 131072 / (rows * lanes * (int64_t)sizeof(float));
     return clamp((pixels - 2) / f->tile[2], 1, 32);
 }
 

@@ -1,5 +1,4 @@
 import Failures
-import Workers
 
 /// ONNX `Conv`: the cross-correlation of an input with learned kernels, over one to three spatial axes.
 ///
@@ -13,28 +12,11 @@ public struct Conv: Operator {
     private let window: WindowAttributes
     private let groups: Int
     private let packed = PackedWeights()
-    /// What a plan has joined to this convolution: an addend as fourth input, a (leaky) rectifier.
-    private var addsResidual = false
-    private var slope: Float = 1
 
     public init(_ node: NodeDescription) throws {
         self.node = node
         window = try WindowAttributes(node)
         groups = try node.groups()
-    }
-
-    /// This convolution with what follows it in the same pass: the sum with a fourth input of the output's shape, then
-    /// values below 0 times `slope` (0 is Relu, 1 nothing).
-    ///
-    /// The transformed weights are shared with this value. The pullback rectifies as Relu and LeakyRelu do.
-    ///
-    /// - Precondition: `slope` is not negative, since the sign of the output must tell the sign before it.
-    public func followed(bySlope slope: Float = 1, addingResidual: Bool = false) -> Conv {
-        precondition(slope >= 0 && self.slope == 1 && !addsResidual, "a convolution that is followed by something already")
-        var conv = self
-        conv.slope = slope
-        conv.addsResidual = addingResidual
-        return conv
     }
 
     public func forward(_ inputs: [Value?]) throws -> [Value] {
@@ -45,31 +27,20 @@ public struct Conv: Operator {
         guard let x = try node.float(input, "X"), let w = try node.float(weight, "W"), bias != .unknown else {
             return [.pending(convolution.outputShape)]
         }
-        var epilogue = Epilogue(bias: bias.tensor, slope: slope)
-        if addsResidual {
-            let residual = try node.input(inputs, 3, "residual")
-            guard residual.shape == convolution.outputShape else {
-                throw node.failure(
-                    expected: "an addend of shape \(convolution.outputShape)", found: residual.summary)
-            }
-            guard let addend = try node.float(residual, "residual") else { return [.pending(convolution.outputShape)] }
-            epilogue.residual = addend
-        }
-        let y = try ConvolutionEngine.forward(convolution, input: x, weight: w, epilogue: epilogue, cache: packed)
+        let y = try ConvolutionEngine.forward(
+            convolution, input: x, weight: w, epilogue: Epilogue(bias: bias.tensor), cache: packed)
         return [.float(y)]
     }
 
     public func pullback(_ call: PullbackCall) throws -> [Tensor<Float>?] {
         let convolution = try convolution(input: call.shape(0), weight: call.shape(1))
-        let gradient = slope == 1 ? call.gradient : call.gradient.rectified(by: call.floatOutput(0), slope: slope)
         return try call.results { index in
             switch index {
             case 0:
                 try ConvolutionEngine.backwardData(
-                    convolution, gradient: gradient, weight: call.float(1), cache: packed)
-            case 1: ConvolutionEngine.backwardWeights(convolution, input: call.float(0), gradient: gradient)
-            case 2: ConvolutionEngine.biasGradient(gradient)
-            default: gradient
+                    convolution, gradient: call.gradient, weight: call.float(1), cache: packed)
+            case 1: ConvolutionEngine.backwardWeights(convolution, input: call.float(0), gradient: call.gradient)
+            default: ConvolutionEngine.biasGradient(call.gradient)
             }
         }
     }
@@ -120,22 +91,4 @@ enum Bias: Equatable {
     case known(Tensor<Float>)
 
     var tensor: Tensor<Float>? { if case .known(let tensor) = self { tensor } else { nil } }
-}
-
-extension Tensor<Float> {
-    /// This gradient times the derivative of a (leaky) rectifier whose output was `output`.
-    fileprivate func rectified(by output: Tensor<Float>, slope: Float) -> Tensor<Float> {
-        precondition(shape == output.shape, "a gradient of another shape")
-        return Tensor(shape: shape) { to in
-            withUnsafeBuffer { gradient in
-                output.withUnsafeBuffer { output in
-                    Workers.shared.forEachRange(gradient.count, grain: 1 << 16) { range in
-                        for index in range {
-                            to[index] = output[index] > 0 ? gradient[index] : gradient[index] * slope
-                        }
-                    }
-                }
-            }
-        }
-    }
 }

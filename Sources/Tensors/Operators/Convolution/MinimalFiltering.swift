@@ -97,28 +97,26 @@ struct MinimalFiltering: Sendable {
         ) { pack(weight) }
         return Tensor(shape: shape) { to in
             from.withUnsafeBuffer { from in
-                packed.withUnsafeBuffer { packed in
-                    epilogue.withDescription { epilogue in
-                        compute(from.baseAddress!, packed.baseAddress!, epilogue, to.baseAddress!)
-                    }
+                epilogue.withDescription { epilogue in
+                    compute(from.baseAddress!, packed.base, epilogue, to.baseAddress!)
                 }
             }
         }
     }
 
-    private func pack(_ weight: Tensor<Float>) -> Tensor<Float> {
+    private func pack(_ weight: Tensor<Float>) -> AlignedFloats {
         var f = description
+        let packed = AlignedFloats(count: Int(tomo_filtering_packed_count(&f, processor)))
         let panels = Int(tomo_filtering_panels(&f, processor))
-        return Tensor(shape: [Int(tomo_filtering_packed_count(&f, processor))]) { packed in
-            weight.withUnsafeBuffer { weight in
-                Workers.shared.forEach(panels) { panel in
-                    var f = description
-                    tomo_filtering_pack(
-                        &f, processor, weight.baseAddress, Int64(weightStrides.output), Int64(weightStrides.input),
-                        flipped ? 1 : 0, packed.baseAddress, Int64(panel), Int64(panel + 1))
-                }
+        weight.withUnsafeBuffer { weight in
+            Workers.shared.forEach(panels) { panel in
+                var f = description
+                tomo_filtering_pack(
+                    &f, processor, weight.baseAddress, Int64(weightStrides.output), Int64(weightStrides.input),
+                    flipped ? 1 : 0, packed.base, Int64(panel), Int64(panel + 1))
             }
         }
+        return packed
     }
 
     private func compute(
@@ -235,4 +233,25 @@ struct Epilogue {
             for index in offset..<offset + count where to[index] < 0 { to[index] *= slope }
         }
     }
+}
+
+/// Floats on cache lines, in huge pages where there are many.
+final class AlignedFloats: @unchecked Sendable {
+    let base: UnsafeMutablePointer<Float>
+    let count: Int
+
+    init(count: Int) {
+        self.count = count
+        let huge = 2 << 20
+        let bytes = max(64, 4 * count)
+        let isLarge = bytes >= huge
+        let size = isLarge ? (bytes + huge - 1) / huge * huge : bytes
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isLarge ? huge : 64)
+        #if os(Linux)
+            if isLarge { madvise(memory, size, 14 /* MADV_HUGEPAGE */) }
+        #endif
+        base = memory.bindMemory(to: Float.self, capacity: max(1, count))
+    }
+
+    deinit { UnsafeMutableRawPointer(base).deallocate() }
 }
