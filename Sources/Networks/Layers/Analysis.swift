@@ -85,6 +85,15 @@ struct Analysis: Sendable {
     /// Inputs of a node that carry data.
     func dataInputs(_ node: Int) -> [Int] { nodeInputs[node].compactMap { $0 }.filter(carriesData) }
 
+    /// By node: how many nodes lie on the longest way from the input to it.
+    func depths() -> [Int] {
+        var depths = [Int](repeating: 0, count: nodeInputs.count)
+        for node in nodeInputs.indices {
+            depths[node] = 1 + (dataInputs(node).compactMap { producers[$0].map { depths[$0] } }.max() ?? 0)
+        }
+        return depths
+    }
+
     /// Tensors, from `target` back to the input, through each of which everything passes that `target` knows of the input.
     func cuts(from target: Int) -> [Int] {
         var open: Set<Int> = [target]

@@ -108,11 +108,21 @@ extension Network {
             if data.count > 1 { break }
             switch step.type {
             case "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Transpose": break
+            case "Gather" where isIdentity(step, analysis): break
             default: direct = false
             }
             id = before
         }
         return head(.other, features: nil)
+    }
+
+    /// Whether a Gather picks everything in its own order, as an exporter's stride tricks come out.
+    private func isIdentity(_ node: Node, _ analysis: Analysis) -> Bool {
+        guard node.inputIDs.count == 2, let source = node.inputIDs[0], let indices = node.inputIDs[1],
+            case .integer(let tensor)? = analysis.values[indices], let shape = analysis.values[source]?.shape, tensor.rank == 1
+        else { return false }
+        let axis = node.description.attributes.int("axis") ?? 0
+        return tensor.values == Array(0..<Int64(shape[axis < 0 ? axis + shape.count : axis]))
     }
 
     /// The constant operand of a linear operator, or nil for any other node.

@@ -16,7 +16,7 @@ public enum TapAlias: String, Sendable, CaseIterable {
     case input
     /// The first convolution's output.
     case firstConv = "first-conv"
-    /// The last convolution's output before the classifier that still has more than one place.
+    /// The output of the deepest convolution before the classifier that still has more than one place.
     ///
     /// Taken before normalisation and activation, and inside a residual block it misses what the shortcut carries.
     case lastConv = "last-conv"
@@ -160,7 +160,9 @@ extension Network {
         case .firstConv: return path.nodes.first(where: isConvolution).flatMap { nodes[$0].outputIDs[0] }
         case .lastConv:
             let end = head.classifier.flatMap { name in nodes.first { $0.name == name } }?.index ?? nodes.count
-            return path.nodes.last { $0 < end && isConvolution($0) }.flatMap { nodes[$0].outputIDs[0] }
+            let depths = analysis.depths()
+            let deepest = path.nodes.filter { $0 < end && isConvolution($0) }.max { (depths[$0], $0) < (depths[$1], $1) }
+            return deepest.flatMap { nodes[$0].outputIDs[0] }
         case .lastSpatial: return lastSpatial(head, analysis)
         case .bottleneck: return bottleneck(head, analysis)
         case .penultimate: return head.penultimate.flatMap { tensorIDs[$0] }
@@ -174,6 +176,12 @@ extension Network {
         "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather",
     ]
 
+    /// Operators whose result an activation or a sum still follows.
+    private static let unfinishedTypes: Set<String> = [
+        "Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization",
+        "Transpose",
+    ]
+
     private func lastSpatial(_ head: Head, _ analysis: Analysis) -> Int? {
         guard let penultimate = head.penultimate.flatMap({ tensorIDs[$0] }) else { return nil }
         // Behind the last attention only the class token matters to a head that reads nothing else.
@@ -185,11 +193,19 @@ extension Network {
                     ["MatMul", "Einsum"].contains(nodes[$0].type) && analysis.dataInputs($0).count > 1
                 } ?? before
         }
-        return analysis.cuts(from: penultimate).first { id in
+        let cuts = analysis.cuts(from: penultimate)
+        let found = cuts.firstIndex { id in
             guard let producer = producers[id], producer < before else { return false }
             return analysis.positions.placeCount(id) > 1 && !analysis.positions.isFlattened(id)
-                && !Self.poolTypes.contains(nodes[producer].type)
+                && nodes[producer].type != "Transpose" && !Self.poolTypes.contains(nodes[producer].type)
         }
+        guard let found else { return nil }
+        // Of the same map with channels last and channels first, the latter: what follows a map may turn it round.
+        let channelsLast = analysis.positions.spatialAxes(cuts[found]).contains { $0.tensor == 1 }
+        if channelsLast, found > 0, let turned = producers[cuts[found - 1]], nodes[turned].type == "Transpose" {
+            return cuts[found - 1]
+        }
+        return cuts[found]
     }
 
     private func bottleneck(_ head: Head, _ analysis: Analysis) -> Int? {
@@ -201,6 +217,7 @@ extension Network {
             guard let id = nodes[index].outputIDs.first ?? nil, analysis.carriesData(id),
                 analysis.positions.spatialAxes(id).count == rank
             else { continue }
+            if Self.unfinishedTypes.contains(nodes[index].type) || Self.poolTypes.contains(nodes[index].type) { continue }
             let places = analysis.positions.placeCount(id)
             if places > 1, places <= best?.places ?? .max { best = (id, places) }
         }

@@ -110,13 +110,17 @@ struct Trace: Sendable, Equatable {
     /// The same elements in row-major order under another shape.
     ///
     /// - Returns: false where an axis would have to be cut at a place that no digit has.
-    mutating func reshape(_ shape: [Int]) -> Bool {
+    mutating func reshape(from old: [Int], to shape: [Int]) -> Bool {
         var queue: [Digit] = []
-        for axis in axes {
+        // An axis that is more than its digits (tokens with a class token before them) can only be passed on whole.
+        let whole = axes
+        for (index, axis) in axes.enumerated() {
             let extent = axis.digits.reduce(1) { $0 * $1.extent }
-            guard axis.shift == 0 else { return false }
-            if extent == 1, axis.isBlank { continue }
-            queue += axis.digits
+            if axis.shift != 0 || extent != old[index] {
+                queue.append(Digit(axis: -1 - index, jump: 0, extent: old[index]))
+            } else if extent > 1 || !axis.isBlank {
+                queue += axis.digits
+            }
         }
         queue.reverse()
         var result: [Axis] = []
@@ -136,6 +140,7 @@ struct Trace: Sendable, Equatable {
                         digits.append(next)
                         rest /= next.extent
                     } else if next.extent % rest == 0 {
+                        if let axis = next.axis, axis < 0 { return false }
                         let inner = next.extent / rest
                         digits.append(Digit(axis: next.axis, jump: next.jump * Double(inner), extent: rest))
                         queue.append(Digit(axis: next.axis, jump: next.jump, extent: inner))
@@ -145,10 +150,15 @@ struct Trace: Sendable, Equatable {
                     }
                 }
             }
-            result.append(Axis(digits: digits.isEmpty ? [.blank(extent)] : digits))
+            if let kept = digits.first(where: { ($0.axis ?? 0) < 0 }) {
+                guard digits.allSatisfy({ $0.extent == 1 || $0 == kept }) else { return false }
+                result.append(whole[-1 - kept.axis!])
+            } else {
+                result.append(Axis(digits: digits.isEmpty ? [.blank(extent)] : digits))
+            }
         }
         axes = result
-        for index in axes.indices { join(index) }
+        for index in axes.indices where axes[index].shift == 0 { join(index) }
         return true
     }
 

@@ -77,7 +77,9 @@ struct Tracer {
                 return normalised(shape)
             case "Transpose": return transposed(shape)
             case "Reshape", "Flatten", "Squeeze", "Unsqueeze":
-                return editOrLose { trace in trace.reshape(shape) ? nil : "cuts an axis where no voxel ends" }
+                return editOrLose { trace in
+                    trace.reshape(from: self.shape(0)!, to: shape) ? nil : "cuts an axis where no voxel ends"
+                }
             case "Pad": return padded(shape)
             case "Slice": return sliced(shape)
             case "Split": return split(position, shape)
