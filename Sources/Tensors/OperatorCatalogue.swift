@@ -25,7 +25,7 @@ public enum OperatorCatalogue {
         ArgMax.self, ArgMin.self, CumSum.self, ReduceMax.self, ReduceMin.self, ReduceSum.self, ReduceMean.self,
         ReduceSumSquare.self, ReduceL1.self, ReduceL2.self, ReduceLogSum.self, ReduceLogSumExp.self, ReduceProd.self,
         // Products
-        Einsum.self, Gemm.self, MatMul.self,
+        Attention.self, Einsum.self, Gemm.self, MatMul.self,
         // Normalization
         BatchNormalization.self, InstanceNormalization.self, GroupNormalization.self, LayerNormalization.self,
         RMSNormalization.self, LpNormalization.self, MeanVarianceNormalization.self, LRN.self, Softmax.self,

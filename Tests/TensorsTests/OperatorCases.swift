@@ -49,7 +49,8 @@ struct OperatorCase: CustomTestStringConvertible, Sendable {
 /// The table of cases, by family.
 enum OperatorCases {
     static let all: [OperatorCase] = [
-        smooth, unary, arithmetic, binary, shapes, indexing, sums, reductions, products, einsums, normalizations,
+        smooth, unary, arithmetic, binary, shapes, indexing, sums, reductions, products, einsums, attentions,
+        normalizations,
         interpolations, resampling, gridSamples,
     ].flatMap { $0 }
 
@@ -288,6 +289,27 @@ enum OperatorCases {
         ("...ii->...i", [[2, 3, 3]]), ("bij,jk,ck->bic", [[2, 3, 4], [4, 5], [2, 5]]),
         ("...ij,...jk->...ik", [[2, 1, 3, 4], [3, 4, 2]]), ("i,j->ij", [[3], [4]]),
         ("ij,kl->jl", [[2, 3], [4, 5]]),
+    ]
+
+    static let attentions: [OperatorCase] = [
+        OperatorCase(
+            "Attention",
+            on: [uniform([1, 2, 3, 4]), uniform([1, 2, 5, 4], seed: 8), uniform([1, 2, 5, 3], seed: 9)],
+            wanted: [0, 1, 2]),
+        OperatorCase(
+            "Attention", "flat, grouped, capped, masked, with a past",
+            with: ["q_num_heads": .int(4), "kv_num_heads": .int(2), "softcap": .float(1.5), "is_causal": .int(1)],
+            on: [
+                uniform([2, 3, 8]), uniform([2, 3, 4], seed: 8), uniform([2, 3, 6], seed: 9),
+                uniform([2, 1, 3, 4], seed: 10), uniform([2, 2, 2, 2], seed: 11), uniform([2, 2, 2, 3], seed: 12),
+            ], wanted: [0, 1, 2, 3, 4, 5], outputs: 3),
+        OperatorCase(
+            "Attention", "window and lengths",
+            with: ["left_window_size": .int(2), "right_window_size": .int(1), "scale": .float(0.7)],
+            on: [
+                uniform([2, 2, 3, 4]), uniform([2, 2, 5, 4], seed: 8), uniform([2, 2, 5, 4], seed: 9), nil, nil, nil,
+                integers([5, 3]),
+            ], wanted: [0, 1, 2]),
     ]
 
     static let normalizations: [OperatorCase] = [

@@ -29,15 +29,16 @@ struct Concat: Operator {
         }
         _ = try node.possible(shape)
         switch values[0] {
-        case .integer: return [.integer(joined(try values.map { try node.integer($0, "tensors") }, shape, axis))]
-        case .boolean: return [.boolean(joined(try values.map { try node.boolean($0, "tensors") }, shape, axis))]
+        case .integer: return [.integer(Concat.joined(try values.map { try node.integer($0, "tensors") }, shape, axis))]
+        case .boolean: return [.boolean(Concat.joined(try values.map { try node.boolean($0, "tensors") }, shape, axis))]
         case .float, .pending:
             guard let tensors = try node.floats(values, "tensors") else { return [.pending(shape)] }
-            return [.float(joined(tensors, shape, axis))]
+            return [.float(Concat.joined(tensors, shape, axis))]
         }
     }
 
-    private func joined<Scalar>(_ tensors: [Tensor<Scalar>], _ shape: [Int], _ axis: Int) -> Tensor<Scalar> {
+    /// The tensors side by side along `axis`, in a tensor of `shape`.
+    static func joined<Scalar>(_ tensors: [Tensor<Scalar>], _ shape: [Int], _ axis: Int) -> Tensor<Scalar> {
         Tensor(shape: shape) { result in
             guard let base = result.baseAddress, result.count > 0 else { return }
             var start = 0
