@@ -384,7 +384,9 @@ struct GraphBuilder {
                 return nil
             }
         }
-        return try node.locating { try operation.forward(inputs) }
+        return try node.locating {
+            do { return try operation.forward(inputs) } catch is UndeterminedShape { return nil }
+        }
     }
 
     /// The node as operators read it, or nil when an attribute can't be (the node then counts as lacking).
@@ -589,9 +591,14 @@ extension NodeDescription {
 
     /// Runs `body`; a failure that does not name this node yet gets its name.
     func locating<Result>(_ body: () throws -> Result) throws -> Result {
-        do { return try body() } catch let failure as Failure {
-            throw failure.subject.contains("'\(name)'")
+        func located(_ failure: Failure) -> Failure {
+            failure.subject.contains("'\(name)'")
                 ? failure : failure.within("node '\(name)' (\(type), opset \(opset))")
+        }
+        do { return try body() } catch let failure as Failure {
+            throw located(failure)
+        } catch let undetermined as UndeterminedShape {
+            throw located(undetermined.failure)
         }
     }
 }

@@ -191,6 +191,9 @@ enum OperatorCases {
             "DepthToSpace", "columns first", with: ["blocksize": .int(2), "mode": .string("CRD")],
             on: [uniform([1, 8, 2, 3])]),
         OperatorCase("SpaceToDepth", with: ["blocksize": .int(2)], on: [uniform([1, 2, 4, 6])]),
+        OperatorCase(
+            "SpaceToDepth", "columns first", with: ["blocksize": .int(2), "mode": .string("CRD")],
+            on: [uniform([1, 2, 4, 6])]),
         OperatorCase("Trilu", on: [uniform([2, 3, 4]), integers([1], [])]),
         OperatorCase("Trilu", "lower", with: ["upper": .int(0)], on: [uniform([2, 3, 4])]),
     ]
@@ -339,6 +342,9 @@ enum OperatorCases {
         OperatorCase(
             "LayerNormalization", "axis 1", with: ["axis": .int(1)],
             on: [uniform([2, 3, 4]), uniform([3, 4], 0.5...1.5, seed: 8)], wanted: [0, 1]),
+        OperatorCase(
+            "LayerNormalization", "with statistics", on: [uniform([2, 3, 6]), uniform([6], 0.5...1.5, seed: 8)],
+            wanted: [0, 1], outputs: 3),
         OperatorCase("RMSNormalization", on: [uniform([2, 3, 6]), uniform([6], 0.5...1.5, seed: 8)], wanted: [0, 1]),
         OperatorCase("LpNormalization", on: [away([2, 3, 4])]),
         OperatorCase("LpNormalization", "p 1", with: ["p": .int(1), "axis": .int(1)], on: [away([2, 3, 4])]),

@@ -12,6 +12,7 @@ struct OneHot: Operator {
     func forward(_ inputs: [Value?]) throws -> [Value] {
         let plan = try plan(inputs)
         switch plan.values {
+        case .float where inputs[0]?.isPending == true: return [.pending(plan.shape)]
         case .float(let pair): return [.float(plan.filled(pair))]
         case .integer(let pair): return [.integer(plan.filled(pair))]
         case .boolean(let pair): return [.boolean(plan.filled(pair))]
@@ -51,7 +52,12 @@ struct OneHot: Operator {
 
     /// Indices may be floats.
     private func numbers(_ value: Value, _ role: String) throws -> Tensor<Int64> {
-        if case .float(let tensor) = value { return tensor.map { Int64(saturating: $0) } }
+        switch value {
+        case .float(let tensor): return tensor.map { Int64(saturating: $0) }
+        case .pending where role == "the depth": throw UndeterminedShape(node.mismatch("a known depth", [value]))
+        case .pending(let shape): return Tensor(shape: shape, repeating: 0)
+        case .integer, .boolean: break
+        }
         return try node.integer(value, role)
     }
 
@@ -90,9 +96,8 @@ struct NonZero: Operator {
         case .integer(let x): places = x.values.indices(where: { $0 != 0 })
         case .boolean(let x): places = x.values.indices(where: { $0 })
         case .pending:
-            throw node.failure(
-                expected: "a tensor whose numbers are known, because the output's shape depends on them",
-                found: value.summary)
+            throw UndeterminedShape(
+                node.mismatch("a tensor whose numbers are known, because the output's shape depends on them", [value]))
         }
         let strides = value.shape.rowMajorStrides
         let columns = value.shape.indices.flatMap { axis in

@@ -136,18 +136,12 @@ struct DepthToSpace: Viewing {
     static let types = ["DepthToSpace"]
     let node: NodeDescription
     private let block: Int
-    private let mode: Mode
-
-    /// Whether the block's place stands before the channel (depth, column, row) or after it.
-    private enum Mode: String, CaseIterable {
-        case depthFirst = "DCR"
-        case columnFirst = "CRD"
-    }
+    private let mode: BlockOrder
 
     init(_ node: NodeDescription) throws {
         self.node = node
         block = try node.blockSize()
-        mode = try node.choice("mode", default: Mode.depthFirst)
+        mode = try node.choice("mode", default: .depthFirst)
     }
 
     func view(_ shape: [Int], _ inputs: [Value?]) throws -> StridedView {
@@ -175,23 +169,31 @@ struct SpaceToDepth: Viewing {
     static let types = ["SpaceToDepth"]
     let node: NodeDescription
     private let block: Int
+    private let mode: BlockOrder
 
     init(_ node: NodeDescription) throws {
         self.node = node
         block = try node.blockSize()
+        mode = try node.choice("mode", default: .depthFirst)
     }
 
     func view(_ shape: [Int], _ inputs: [Value?]) throws -> StridedView {
         guard shape.count == 4, shape[2] % block == 0, shape[3] % block == 0 else {
             throw node.failure(expected: "[batch, channels, height, width] divisible by \(block)", found: "\(shape)")
         }
-        return StridedView([shape[0], shape[1], shape[2] / block, block, shape[3] / block, block])
-            .permuted([0, 3, 5, 1, 2, 4])
+        let view = StridedView([shape[0], shape[1], shape[2] / block, block, shape[3] / block, block])
+        return view.permuted(mode == .depthFirst ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4])
     }
 
     func shape(_ view: StridedView) -> [Int] {
-        [view.shape[0], view.shape[3] * block * block, view.shape[4], view.shape[5]]
+        [view.shape[0], view.shape[1] * view.shape[2] * view.shape[3], view.shape[4], view.shape[5]]
     }
+}
+
+/// Whether a pixel's place in its block stands before the channel (depth, column, row) or after it.
+private enum BlockOrder: String, CaseIterable {
+    case depthFirst = "DCR"
+    case columnFirst = "CRD"
 }
 
 extension NodeDescription {

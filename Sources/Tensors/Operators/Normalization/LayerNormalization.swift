@@ -41,17 +41,36 @@ struct LayerNormalization: Operator {
         let form = try FeatureForm(x.shape, axis, call.inputs, node)
         guard let affine = try form.affine(call.inputs, node) else { preconditionFailure("numbers are known") }
         let core = Standardization(rows: form.rows, length: form.length, epsilon: epsilon)
-        let gradient = call.gradient
+        let gradient = call.gradients[0] ?? Tensor(shape: x.shape, repeating: 0)
         return call.results { index in
             switch index {
             case 0:
-                return affine.scale.withUnsafeBuffer { scale in
+                let result = affine.scale.withUnsafeBuffer { scale in
                     core.pullback(x, gradient) { _, place in scale[place] }
                 }
+                return call.gradients.dropFirst().allSatisfy { $0 == nil }
+                    ? result : withStatistics(result, x, core, Array(call.gradients.dropFirst()))
             case 1: return form.summed(gradient.map(core.standardized(x)) { $0 * $1 }, to: call.shape(1))
             default: return form.summed(gradient, to: call.shape(2))
             }
         }
+    }
+
+    /// `gradient` and what the reported means and inverse deviations s = 1 / √(σ² + ε) add to it:
+    /// ∂μ/∂x = 1/n, ∂s/∂x = −s³ (x − μ)/n.
+    private func withStatistics(
+        _ gradient: Tensor<Float>, _ x: Tensor<Float>, _ core: Standardization, _ given: [Tensor<Float>?]
+    ) -> Tensor<Float> {
+        let means = given.first ?? nil
+        let inverses = given.count > 1 ? given[1] : nil
+        let count = Float(core.length)
+        let added = core.map(x) { row, statistics, x, result in
+            let (mean, inverse) = (statistics.mean, statistics.inverse)
+            let level = (means?[flat: row] ?? 0) / count
+            let tilt = -(inverses?[flat: row] ?? 0) * inverse * inverse * inverse / count
+            result.fill(from: x) { level + tilt * ($0 - mean) }
+        }
+        return gradient.map(added) { $0 + $1 }
     }
 }
 

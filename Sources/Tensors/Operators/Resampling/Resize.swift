@@ -140,12 +140,13 @@ struct Resize: Operator {
         return shape.map { (Int((common * Double($0) + 0.5).rounded(.down)), common) }
     }
 
-    /// A list of known floats; nil where omitted.
+    /// A list of floats; nil where omitted.
     private func numbers(_ inputs: [Value?], _ index: Int, _ role: String) throws -> [Double]? {
         guard let value = node.optional(inputs, index) else { return nil }
-        guard let tensor = try node.float(value, role), tensor.rank <= 1 else {
-            throw node.mismatch("\(role) as a list of known floats", [value])
+        guard let tensor = try node.float(value, role) else {
+            throw UndeterminedShape(node.mismatch("\(role) as known numbers", [value]))
         }
+        guard tensor.rank <= 1 else { throw node.mismatch("\(role) as a list", [value]) }
         return tensor.values.map(Double.init)
     }
 

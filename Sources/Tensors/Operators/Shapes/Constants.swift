@@ -79,7 +79,11 @@ struct NumberRange: Operator {
             guard count.isFinite, count <= 0x1p40 else { throw endless(values) }
             let shape = try node.possible([max(0, Int(count))])
             return [.float(Tensor(shape: shape, values: (0..<shape[0]).lazy.map { Float(first + Double($0) * step) }))]
-        default: throw node.mismatch("three known numbers of one kind", values)
+        default:
+            if values.contains(where: \.isPending) {
+                throw UndeterminedShape(node.mismatch("three known numbers", values))
+            }
+            throw node.mismatch("three numbers of one kind", values)
         }
     }
 

@@ -15,7 +15,7 @@ struct Dropout: Operator {
 
     func forward(_ inputs: [Value?]) throws -> [Value] {
         let value = try node.input(inputs, 0, "the tensor")
-        if let training = node.optional(inputs, 2), case .boolean(let flag) = training, flag.values.contains(true) {
+        if case .boolean(let flag)? = node.optional(inputs, 2), flag.values.contains(true), try dropsAny(inputs) {
             // A network exported in training mode drops at random: its answers could not be explained.
             throw node.failure(
                 expected: "a network in inference mode", found: "training_mode = true",
@@ -26,4 +26,10 @@ struct Dropout: Operator {
     }
 
     func pullback(_ call: PullbackCall) throws -> [Tensor<Float>?] { call.results { $0 == 0 ? call.gradient : nil } }
+
+    /// Whether anything would be dropped in training.
+    private func dropsAny(_ inputs: [Value?]) throws -> Bool {
+        guard let ratio = node.optional(inputs, 1) else { return true }
+        return try node.float(ratio, "the ratio")?.values.contains { $0 != 0 } ?? false
+    }
 }
