@@ -33,7 +33,7 @@ public enum OperatorCatalogue {
         // Convolution
         Conv.self, ConvTranspose.self, MaxPool.self, AveragePool.self, LpPool.self, GlobalPool.self, MaxUnpool.self,
         // Resampling
-        Resize.self, GridSample.self,
+        Resize.self, GridSample.self, AffineGrid.self,
     ]
 
     private static let byType: [String: any Operator.Type] = {

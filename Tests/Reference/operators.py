@@ -239,6 +239,11 @@ for rank, shape, grid in ((2, (2, 2, 4, 5), (2, 3, 3, 2)), (3, (1, 2, 3, 4, 5), 
              lambda x, g, m=mode, p=padding, c=corners: F.grid_sample(x, g, m, p, c), rand(*shape), 0.9 * rand(*grid),
              mode={"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode), padding_mode=padding, align_corners=int(corners))
 
+for rank, size in ((2, (2, 3, 4, 5)), (3, (2, 1, 3, 4, 5))):
+    for corners in (False, True):
+        case(f"affine_grid_{rank}_{int(corners)}", "AffineGrid", lambda t, s, c=corners: F.affine_grid(t, s.tolist(), align_corners=c),
+             rand(2, rank, rank + 1), ints(*size), align_corners=int(corners))
+
 # --- attention
 for name, causal in (("attention", False), ("attention_causal", True)):
     case(name, "Attention", lambda q, k, v, c=causal: F.scaled_dot_product_attention(q, k, v, is_causal=c), rand(2, 3, 5, 8),

@@ -224,6 +224,9 @@ struct MalformedOperatorTests {
         Case("GridSample", "coordinates", on: [zeros([1, 1, 2, 2]), zeros([1, 2, 2, 3])]),
         Case("GridSample", "batch", on: [zeros([1, 1, 2, 2]), zeros([2, 2, 2, 2])]),
         Case("GridSample", "mode", with: ["mode": .string("best")], on: [zeros([1, 1, 2, 2]), zeros([1, 2, 2, 2])]),
+        Case("Resize", "an axis without end", on: [.pending([2]), nil, nil, list(1 << 25)]),
+        Case("AffineGrid", "rows", on: [zeros([1, 3, 3]), list(1, 1, 2, 2)]),
+        Case("AffineGrid", "negative", on: [zeros([1, 2, 3]), list(1, 1, -2, 2)]),
         Case("GridSample", "of nothing", on: [zeros([1, 1, 0, 2]), zeros([1, 2, 2, 2])]),
     ]
 

@@ -51,7 +51,7 @@ enum OperatorCases {
     static let all: [OperatorCase] = [
         smooth, unary, arithmetic, binary, shapes, indexing, sums, reductions, products, einsums, attentions,
         normalizations,
-        interpolations, resampling, gridSamples,
+        interpolations, resampling, gridSamples, affineGrids,
     ].flatMap { $0 }
 
     private static func uniform(_ shape: [Int], _ range: ClosedRange<Float> = -1...1, seed: UInt64 = 7) -> Value {
@@ -394,6 +394,13 @@ enum OperatorCases {
             on: [uniform([1, 2, 3, 3]), floats([1, 1, 2, 2])]),
         OperatorCase(
             "Upsample", "attributes", opset: 7, with: ["scales": .floats([1, 1, 2, 2])], on: [uniform([1, 2, 3, 3])]),
+    ]
+
+    static let affineGrids: [OperatorCase] = [
+        OperatorCase("AffineGrid", on: [uniform([2, 2, 3]), integers([2, 1, 3, 4])]),
+        OperatorCase(
+            "AffineGrid", "three axes", with: ["align_corners": .int(1)],
+            on: [uniform([1, 3, 4]), integers([1, 1, 2, 3, 4])]),
     ]
 
     static let gridSamples: [OperatorCase] =

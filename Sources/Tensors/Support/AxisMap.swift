@@ -12,17 +12,19 @@ struct AxisMap {
 
     var resultExtent: Int { starts.count - 1 }
 
-    /// - Precondition: every index lies in the source. Taps of one row at one index are added up, taps of weight 0 dropped.
-    init(_ rows: [[(index: Int, weight: Double)]], sourceExtent: Int) {
+    /// - Parameter row: the taps of a row. Neighbours at one index are added up, those of weight 0 dropped.
+    /// - Precondition: every index lies in the source.
+    init(sourceExtent: Int, resultExtent: Int, row: (Int) -> [(index: Int, weight: Double)]) {
         var starts = [0]
         var indices: [Int] = []
         var weights: [Float] = []
-        for row in rows {
+        starts.reserveCapacity(resultExtent + 1)
+        for place in 0..<resultExtent {
             var sums: [(index: Int, weight: Double)] = []
-            for tap in row {
+            for tap in row(place) {
                 precondition(tap.index >= 0 && tap.index < sourceExtent)
-                if let place = sums.firstIndex(where: { $0.index == tap.index }) {
-                    sums[place].weight += tap.weight
+                if let last = sums.last, last.index == tap.index {
+                    sums[sums.count - 1].weight += tap.weight
                 } else {
                     sums.append(tap)
                 }
@@ -33,10 +35,7 @@ struct AxisMap {
             }
             starts.append(indices.count)
         }
-        self.sourceExtent = sourceExtent
-        self.starts = starts
-        self.indices = indices
-        self.weights = weights
+        self.init(sourceExtent: sourceExtent, starts: starts, indices: indices, weights: weights)
     }
 
     private init(sourceExtent: Int, starts: [Int], indices: [Int], weights: [Float]) {

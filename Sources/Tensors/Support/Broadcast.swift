@@ -122,9 +122,19 @@ struct Broadcast {
                             let a = a.baseAddress! + starts[0]
                             let b = b.baseAddress! + starts[1]
                             let c = c.baseAddress! + starts[2]
-                            if steps[0] == 1, steps[1] == 1, steps[2] == 1 {
-                                for i in 0..<count { y[i] = f(a[i], b[i], c[i]) }
-                            } else {
+                            // The usual patterns apart, so that each is a loop that can be vectorized.
+                            switch (steps[0], steps[1], steps[2]) {
+                            case (1, 1, 1): for i in 0..<count { y[i] = f(a[i], b[i], c[i]) }
+                            case (1, 1, 0):
+                                let third = c[0]
+                                for i in 0..<count { y[i] = f(a[i], b[i], third) }
+                            case (1, 0, 1):
+                                let second = b[0]
+                                for i in 0..<count { y[i] = f(a[i], second, c[i]) }
+                            case (1, 0, 0):
+                                let (second, third) = (b[0], c[0])
+                                for i in 0..<count { y[i] = f(a[i], second, third) }
+                            default:
                                 let (p, q, r) = (steps[0], steps[1], steps[2])
                                 for i in 0..<count { y[i] = f(a[i * p], b[i * q], c[i * r]) }
                             }

@@ -124,6 +124,10 @@ struct Resize: Operator {
             guard shape[axis] > 0 || wanted[index].extent == 0 else {
                 throw node.failure(expected: "an axis with elements to sample", found: "\(shape)")
             }
+            // Each place of a changed axis gets its own weights; no image or volume has an axis longer than this.
+            guard wanted[index].extent <= 1 << 24 || wanted[index].extent == shape[axis] else {
+                throw node.failure(expected: "at most 2^24 places along an axis", found: "\(wanted[index].extent)")
+            }
             let plan = AxisPlan(
                 source: shape[axis], result: wanted[index].extent, scale: wanted[index].scale, region: region[index])
             return (axis, plan)
@@ -153,7 +157,7 @@ struct Resize: Operator {
     // MARK: - Weights
 
     private func map(_ plan: AxisPlan) -> AxisMap {
-        let rows = (0..<plan.result).map { place -> [(index: Int, weight: Double)] in
+        AxisMap(sourceExtent: plan.source, resultExtent: plan.result) { place in
             let x = coordinates.source(
                 of: Double(place), from: plan.source, to: plan.result, scale: plan.scale, region: plan.region)
             guard x.isFinite, coordinates != .cropAndResize || (x >= 0 && x <= Double(plan.source - 1)) else {
@@ -169,7 +173,6 @@ struct Resize: Operator {
             }
             return taps.map { (min(max($0.index, 0), plan.source - 1), $0.weight) }
         }
-        return AxisMap(rows, sourceExtent: plan.source)
     }
 }
 
