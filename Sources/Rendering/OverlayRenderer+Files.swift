@@ -53,11 +53,19 @@ extension OverlayRenderer {
         return work
     }
 
-    /// Writes the montage of the `count` hottest slices (of the middle slice where there is no positive heat), from Superior,
-    /// Anterior or Right on.
-    public func writeMontage(_ plane: Plane, count: Int, columns: Int? = nil, to url: URL) throws {
-        let slices = selected(.hottest(max(1, count)), heatPerSlice(plane))
-        try write(montage(plane, slices: slices.reversed(), columns: columns), to: url)
+    /// Writes the montage of the `count` hottest slices that lie at least `apart` mm from each other (of the middle slice where
+    /// there is no positive heat), from Superior, Anterior or Right on.
+    ///
+    /// - Returns: the slices shown, in the montage's order.
+    @discardableResult
+    public func writeMontage(
+        _ plane: Plane, count: Int, apart: Double = 5, columns: Int? = nil, to url: URL
+    ) throws -> [Int] {
+        let heat = heatPerSlice(plane)
+        let hottest = hottest(heat, plane, count: max(1, count), apart: apart)
+        let slices = hottest.isEmpty ? [heat.count / 2] : hottest.sorted(by: >)
+        try write(montage(plane, slices: slices, columns: columns), to: url)
+        return slices
     }
 
     /// Ascending.

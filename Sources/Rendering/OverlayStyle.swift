@@ -27,7 +27,7 @@ public struct OverlayStyle: Sendable, Hashable {
         /// Below 1 shows weak heat more, above 1 less.
         public var exponent: Double
 
-        public init(opacity: Double = 0.65, threshold: Double = 0.1, exponent: Double = 0.75) {
+        public init(opacity: Double = 0.7, threshold: Double = 0.1, exponent: Double = 1) {
             precondition((0...1).contains(opacity), "an opacity from 0 to 1")
             precondition(threshold >= 0 && threshold < 1, "a threshold from 0 to below 1")
             precondition(exponent > 0, "an exponent above 0")

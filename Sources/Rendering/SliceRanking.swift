@@ -31,10 +31,14 @@ enum SliceRanking {
     }
 
     /// The `count` slices with the most positive heat, hottest first; slices without any are left out, and of equally hot
-    /// ones the lower comes first.
-    static func hottest(_ heat: [Double], count: Int) -> [Int] {
-        heat.indices.filter { heat[$0] > 0 }
+    /// ones the lower comes first. A slice nearer than `apart` slices to one already taken is passed over.
+    static func hottest(_ heat: [Double], count: Int, apart: Int = 1) -> [Int] {
+        let ranked = heat.indices.filter { heat[$0] > 0 }
             .sorted { heat[$0] == heat[$1] ? $0 < $1 : heat[$0] > heat[$1] }
-            .prefix(max(0, count)).map { $0 }
+        var taken: [Int] = []
+        for slice in ranked where taken.count < count && taken.allSatisfy({ abs($0 - slice) >= apart }) {
+            taken.append(slice)
+        }
+        return taken
     }
 }

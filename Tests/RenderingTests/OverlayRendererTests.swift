@@ -160,6 +160,11 @@ struct OverlayRendererTests {
         let renderer = try OverlayRenderer(scan: OverlayRendererTests.scan, heat: heat)
         #expect(renderer.hottest(.axial, count: 9) == [6, 5, 8])
         #expect(renderer.hottest(.axial, count: 2) == [6, 5])
+        // Slices lie 5 mm apart.
+        #expect(renderer.hottest(.axial, count: 9, apart: 5) == [6, 5, 8])
+        #expect(renderer.hottest(.axial, count: 9, apart: 5.1) == [6, 8])
+        #expect(renderer.hottest(.axial, count: 9, apart: 11) == [6])
+        #expect(renderer.hottest(.axial, count: 9, apart: .infinity) == [6])
         #expect(renderer.heatPerSlice(.coronal)[9] == 4.5)
         #expect(renderer.hottest(.sagittal, count: 5) == [3, 4])
     }
@@ -289,7 +294,10 @@ struct OverlayRendererTests {
             let folder = Fixtures.temporaryFolder("slices")
             let written = try renderer.writeSlices(to: folder, prefix: "case-")
             #expect(written.count == 19 + 23 + 17)
-            try renderer.writeMontage(.coronal, count: 4, to: folder.appendingPathComponent("montage.png"))
+            let shown = try renderer.writeMontage(
+                .coronal, count: 4, to: folder.appendingPathComponent("montage.png"))
+            // 3 mm a slice, at least 5 mm apart.
+            #expect(shown.count == 4 && zip(shown, shown.dropFirst()).allSatisfy { $0 - $1 >= 2 })
             var files: [String: Data] = [:]
             for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
                 files[name] = try Data(contentsOf: folder.appendingPathComponent(name))
