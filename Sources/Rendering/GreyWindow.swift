@@ -35,7 +35,7 @@ struct GreyWindow: Sendable, Hashable {
         let grain = 1 << 20
         let pieces = (values.count + grain - 1) / grain
         func piece(_ index: Int) -> ArraySlice<Float> { values[index * grain..<min(values.count, (index + 1) * grain)] }
-        let extremes = map(pieces) { index in
+        let extremes = Workers.shared.results(pieces) { index in
             var (low, high) = (Float.infinity, -Float.infinity)
             for value in piece(index) where value.isFinite {
                 low = min(low, value)
@@ -47,7 +47,7 @@ struct GreyWindow: Sendable, Hashable {
         let high = extremes.map(\.1).max() ?? -.infinity
         guard low < high else { return low.isFinite ? (low - 0.5, low + 0.5) : (0, 1) }
         let range = Double(high) - Double(low)
-        let counts = map(pieces) { index in
+        let counts = Workers.shared.results(pieces) { index in
             var counts = [Int](repeating: 0, count: bins)
             for value in piece(index) where value.isFinite && value > low {
                 counts[min(bins - 1, Int((Double(value) - Double(low)) / range * Double(bins)))] += 1
@@ -67,11 +67,6 @@ struct GreyWindow: Sendable, Hashable {
         }
         func value(_ bin: Int) -> Float { Float(Double(low) + Double(bin) / Double(bins) * range) }
         return (value(edge(0.01)), value(edge(0.99) + 1))
-    }
-
-    private static func map<Result: Sendable>(_ count: Int, _ body: (Int) -> Result) -> [Result] {
-        // A body that cannot throw makes a call that does not.
-        try! Workers.shared.map(count, body)
     }
 
     /// As many digits as tell the ends apart.
