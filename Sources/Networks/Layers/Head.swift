@@ -119,7 +119,8 @@ extension Network {
     /// Whether a Gather picks everything in its own order, as an exporter's stride tricks come out.
     private func isIdentity(_ node: Node, _ analysis: Analysis) -> Bool {
         guard node.inputIDs.count == 2, let source = node.inputIDs[0], let indices = node.inputIDs[1],
-            case .integer(let tensor)? = analysis.values[indices], let shape = analysis.values[source]?.shape, tensor.rank == 1
+            case .integer(let tensor)? = analysis.values[indices], let shape = analysis.values[source]?.shape,
+            tensor.rank == 1 || shape.count == 1
         else { return false }
         let axis = node.description.attributes.int("axis") ?? 0
         return tensor.values == Array(0..<Int64(shape[axis < 0 ? axis + shape.count : axis]))

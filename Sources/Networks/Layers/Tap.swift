@@ -161,7 +161,9 @@ extension Network {
         case .lastConv:
             let end = head.classifier.flatMap { name in nodes.first { $0.name == name } }?.index ?? nodes.count
             let depths = analysis.depths()
-            let deepest = path.nodes.filter { $0 < end && isConvolution($0) }.max { (depths[$0], $0) < (depths[$1], $1) }
+            let deepest = path.nodes.filter { $0 < end && isConvolution($0) }.max {
+                (depths[$0], $0) < (depths[$1], $1)
+            }
             return deepest.flatMap { nodes[$0].outputIDs[0] }
         case .lastSpatial: return lastSpatial(head, analysis)
         case .bottleneck: return bottleneck(head, analysis)
@@ -178,7 +180,8 @@ extension Network {
 
     /// Operators whose result an activation or a sum still follows.
     private static let unfinishedTypes: Set<String> = [
-        "Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization",
+        "Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization",
+        "LayerNormalization",
         "Transpose",
     ]
 
@@ -217,7 +220,9 @@ extension Network {
             guard let id = nodes[index].outputIDs.first ?? nil, analysis.carriesData(id),
                 analysis.positions.spatialAxes(id).count == rank
             else { continue }
-            if Self.unfinishedTypes.contains(nodes[index].type) || Self.poolTypes.contains(nodes[index].type) { continue }
+            if Self.unfinishedTypes.contains(nodes[index].type) || Self.poolTypes.contains(nodes[index].type) {
+                continue
+            }
             let places = analysis.positions.placeCount(id)
             if places > 1, places <= best?.places ?? .max { best = (id, places) }
         }

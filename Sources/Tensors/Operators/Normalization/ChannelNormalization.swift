@@ -140,9 +140,8 @@ struct InstanceNormalization: Operator {
             .float(
                 core(form).map(tensors[0]) { row, statistics, x, result in
                     let factor = statistics.inverse * scales[row % channels]
-                    let mean = statistics.mean
                     let bias = biases[row % channels]
-                    result.fill(from: x) { ($0 - mean) * factor + bias }
+                    result.fill(from: x) { statistics.centred($0) * factor + bias }
                 })
         ]
     }
@@ -196,12 +195,13 @@ struct GroupNormalization: Operator {
         return [
             .float(
                 core(form).map(tensors[0]) { row, statistics, x, result in
-                    let mean = statistics.mean
                     for place in 0..<width {
                         let channel = row % groups * width + place
                         let factor = statistics.inverse * scales[channel]
                         let bias = biases[channel]
-                        for i in place * inner..<(place + 1) * inner { result[i] = (x[i] - mean) * factor + bias }
+                        for i in place * inner..<(place + 1) * inner {
+                            result[i] = statistics.centred(x[i]) * factor + bias
+                        }
                     }
                 })
         ]

@@ -23,8 +23,8 @@ struct LayerNormalization: Operator {
         let y = affine.scale.withUnsafeBuffer { scale in
             affine.shift.withUnsafeBuffer { shift in
                 core.map(x) { _, statistics, row, result in
-                    let (mean, inverse) = (statistics.mean, statistics.inverse)
-                    for i in row.indices { result[i] = (row[i] - mean) * inverse * scale[i] + shift[i] }
+                    let inverse = statistics.inverse
+                    for i in row.indices { result[i] = statistics.centred(row[i]) * inverse * scale[i] + shift[i] }
                 }
             }
         }
@@ -65,10 +65,10 @@ struct LayerNormalization: Operator {
         let inverses = given.count > 1 ? given[1] : nil
         let count = Float(core.length)
         let added = core.map(x) { row, statistics, x, result in
-            let (mean, inverse) = (statistics.mean, statistics.inverse)
+            let inverse = statistics.inverse
             let level = (means?[flat: row] ?? 0) / count
             let tilt = -(inverses?[flat: row] ?? 0) * inverse * inverse * inverse / count
-            result.fill(from: x) { level + tilt * ($0 - mean) }
+            result.fill(from: x) { level + tilt * statistics.centred($0) }
         }
         return gradient.map(added) { $0 + $1 }
     }

@@ -10,15 +10,23 @@ struct Standardization {
 
     /// What a row is shifted and scaled by.
     struct Statistics {
-        var mean: Float
+        let mean: Float
+        /// What `mean` lacks to the exact one: in a row far from zero its rounding would shift every element.
+        let rest: Float
         /// 1 / √(σ² + ε).
-        var inverse: Float
+        let inverse: Float
+
+        /// x − the exact mean.
+        @inline(__always) func centred(_ x: Float) -> Float { (x - mean) - rest }
     }
 
     func statistics(_ row: UnsafeBufferPointer<Float>) -> Statistics {
         let mean = Accumulation.sum(row) / Double(row.count)
         let variance = Accumulation.sum(row) { (Double($0) - mean) * (Double($0) - mean) } / Double(row.count)
-        return Statistics(mean: Float(mean), inverse: Float(1 / (variance + Double(epsilon)).squareRoot()))
+        let rounded = Float(mean)
+        return Statistics(
+            mean: rounded, rest: Float(mean - Double(rounded)),
+            inverse: Float(1 / (variance + Double(epsilon)).squareRoot()))
     }
 
     /// Calls `body` with each row's number, statistics, elements, and where to write.
@@ -43,7 +51,7 @@ struct Standardization {
     /// x̂, for the gradients of scales.
     func standardized(_ x: Tensor<Float>) -> Tensor<Float> {
         map(x) { _, statistics, row, result in
-            result.fill(from: row) { ($0 - statistics.mean) * statistics.inverse }
+            result.fill(from: row) { statistics.centred($0) * statistics.inverse }
         }
     }
 
@@ -66,11 +74,14 @@ struct Standardization {
                 let g = UnsafeBufferPointer(rebasing: gradients[row * length..<(row + 1) * length])
                 for i in x.indices { result[i] = g[i] * weight(row, i) }
                 let count = Double(length)
-                let (mean, inverse) = (statistics.mean, statistics.inverse)
+                let inverse = statistics.inverse
                 let flow = Float(Accumulation.sum(UnsafeBufferPointer(result)) / count)
                 let tilt = Float(
-                    Accumulation.sum(x.count) { Double(result[$0]) * Double((x[$0] - mean) * inverse) } / count)
-                for i in x.indices { result[i] = inverse * (result[i] - flow - (x[i] - mean) * inverse * tilt) }
+                    Accumulation.sum(x.count) { Double(result[$0]) * Double(statistics.centred(x[$0]) * inverse) }
+                        / count)
+                for i in x.indices {
+                    result[i] = inverse * (result[i] - flow - statistics.centred(x[i]) * inverse * tilt)
+                }
             }
         }
     }
