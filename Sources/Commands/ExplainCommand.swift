@@ -115,11 +115,15 @@ enum ExplainCommand: Subcommand {
             lines.append("  no positive heat")
         } else {
             let index = voxel.map { String(Int($0)) }.joined(separator: ", ")
-            let position = (map["peak"]?["positionRAS"]?.array ?? []).compactMap(\.number).map { String(format: "%.1f", $0) }
+            let position = (map["peak"]?["positionRAS"]?.array ?? []).compactMap(\.number).map {
+                String(format: "%.1f", $0)
+            }
             let direction = map["peak"]?["direction"]?.text ?? ""
             lines.append("  peak at voxel (\(index)), RAS (\(position.joined(separator: ", "))) mm: \(direction)")
             lines.append("  above half of the peak: \(String(format: "%.2f", map["halfMaximumMl"]?.number ?? 0)) ml")
-            if let inside = map["labels"]?["peakInside"]?.bool { lines.append("  \(place(inside, map["labels"]?["distanceMm"]?.number))") }
+            if let inside = map["labels"]?["peakInside"]?.bool {
+                lines.append("  \(place(inside, map["labels"]?["distanceMm"]?.number))")
+            }
         }
         for note in (map["notes"]?.array ?? []).compactMap(\.text) { lines.append("  note: \(note)") }
         return lines

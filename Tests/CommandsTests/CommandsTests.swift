@@ -15,7 +15,9 @@ final class Recorder: Sendable {
 
     init(width: Int = 80, isInteractive: Bool = false) {
         let box = Box()
-        console = Console(width: width, isInteractive: isInteractive) { text, isError in box.recorder?.add(text, isError) }
+        console = Console(width: width, isInteractive: isInteractive) { text, isError in
+            box.recorder?.add(text, isError)
+        }
         box.recorder = self
     }
 
@@ -68,7 +70,10 @@ final class Recorder: Sendable {
 
     @Test(arguments: [
         (["--version"], Int32(0), "tomolens \(Product.version)\n", ""),
-        (["expalin"], 2, "", "tomolens: command 'expalin': expected a command of tomolens, found no such command. Did you mean 'explain'?\n"),
+        (
+            ["expalin"], 2, "",
+            "tomolens: command 'expalin': expected a command of tomolens, found no such command. Did you mean 'explain'?\n"
+        ),
         (
             ["run"], 2, "",
             "tomolens: 'run': expected PIPELINE, the path of a file, found none. See 'tomolens help run'.\n"
@@ -141,7 +146,10 @@ final class Recorder: Sendable {
     }
 
     @Test func durations() {
-        #expect([0.04, 9.96, 12.3, 95, 5400].map(RunReporter.duration) == ["0.0 s", "10.0 s", "12 s", "2 min", "1 h 30 min"])
+        #expect(
+            [0.04, 9.96, 12.3, 95, 5400].map(RunReporter.duration) == [
+                "0.0 s", "10.0 s", "12 s", "2 min", "1 h 30 min",
+            ])
     }
 }
 
@@ -150,7 +158,8 @@ final class Recorder: Sendable {
     private func check(_ name: String, _ text: String) throws {
         let url = Fixtures.root.appendingPathComponent("docs/reference/\(name)")
         if ProcessInfo.processInfo.environment["TOMOLENS_UPDATE_DOCS"] != nil {
-            try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(text.utf8).write(to: url)
         }
         let written = try String(contentsOf: url, encoding: .utf8)
@@ -214,19 +223,24 @@ final class Recorder: Sendable {
         func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
         var text = "| key | value | default | |\n|---|---|---|---|\n"
         for key in group.keys {
-            text += "| `\(key.name)` | \(cell(key.type)) | \(cell(key.standard.isEmpty ? "—" : key.standard)) | \(cell(key.help)) |\n"
+            text +=
+                "| `\(key.name)` | \(cell(key.type)) | \(cell(key.standard.isEmpty ? "—" : key.standard)) | \(cell(key.help)) |\n"
         }
         return text
     }
 
     @Test func exitCodesAreDocumented() throws {
-        let page = try String(contentsOf: Fixtures.root.appendingPathComponent("docs/reference/exit-codes.md"), encoding: .utf8)
-        for kind in Failure.Kind.allCases { #expect(page.contains("| \(kind.exitCode) | \(kind.rawValue) |"), "\(kind)") }
+        let page = try String(
+            contentsOf: Fixtures.root.appendingPathComponent("docs/reference/exit-codes.md"), encoding: .utf8)
+        for kind in Failure.Kind.allCases {
+            #expect(page.contains("| \(kind.exitCode) | \(kind.rawValue) |"), "\(kind)")
+        }
         for code in [0, 1, Int(TomoLensCommand.unexpectedExitCode)] { #expect(page.contains("| \(code) |")) }
     }
 
     @Test func outputsPageNamesEveryColumn() throws {
-        let page = try String(contentsOf: Fixtures.root.appendingPathComponent("docs/reference/outputs.md"), encoding: .utf8)
+        let page = try String(
+            contentsOf: Fixtures.root.appendingPathComponent("docs/reference/outputs.md"), encoding: .utf8)
         for column in FolderSummary.csvColumns { #expect(page.contains("`\(column)`"), "\(column)") }
     }
 }
