@@ -8,10 +8,10 @@ import Volumes
 ///
 /// Tap voxels are pulled back to the input. The gradient they leave there has a centroid; the receptive field's arithmetic
 /// predicts it as `centre + index · jump`. The difference, averaged over positions, is the bias of the map on that axis, in
-/// input voxels. Maximum pooling sends each gradient to one voxel of its window, by chance of the
-/// input's values: single centroids scatter, and only their mean over positions and several noise inputs shows a bias. Noise
-/// comes in pairs, the second the mirror image of the first and asked at the mirrored positions, so that chance cancels. Beside it stands the bias of the two habits of other tools: corner-aligned zoom and half-pixel
-/// (`align_corners=False`) interpolation.
+/// input voxels. Rectifiers and maximum pooling let each gradient through where the input's values have it: single centroids
+/// scatter, and only their mean over positions and inputs shows a bias. Inputs come in pairs, the second the mirror image of the
+/// first and asked at the mirrored positions, so that what the input does cancels. Beside it stands the bias of the two habits
+/// of other tools: corner-aligned zoom and half-pixel (`align_corners=False`) interpolation.
 public struct GeometryCheck: Sendable {
     /// One tensor axis of one tap.
     public struct AxisError: Sendable {
@@ -58,9 +58,30 @@ public struct GeometryCheck: Sendable {
         self.seed = seed
     }
 
-    /// Checks `tap` on the network's inputs: a scan's, for example.
+    /// Checks `tap` on the network's inputs, a scan's for example, and on their mirror image.
     public func check(tap: String, inputs: [String: Value]) throws -> TapReport {
-        try check(tap: tap, draws: 1) { _ in inputs }
+        let axes = try network.layout(of: inputName, inputShapes: inputs.mapValues(\.shape)).spatial
+        return try check(tap: tap, draws: 2) { draw in
+            guard draw == 1, case .float(let tensor)? = inputs[inputName] else { return inputs }
+            return inputs.merging([inputName: .float(Self.mirrored(tensor, axes))]) { $1 }
+        }
+    }
+
+    /// The tensor read backwards along some axes.
+    static func mirrored(_ tensor: Tensor<Float>, _ axes: [Int]) -> Tensor<Float> {
+        let (shape, strides) = (tensor.shape, tensor.shape.rowMajorStrides)
+        return tensor.withUnsafeBuffer { source in
+            Tensor(shape: shape) { target in
+                for index in target.indices {
+                    var from = index
+                    for axis in axes {
+                        let place = index / strides[axis] % shape[axis]
+                        from += (shape[axis] - 1 - 2 * place) * strides[axis]
+                    }
+                    target[index] = source[from]
+                }
+            }
+        }
     }
 
     /// Checks `tap` on uniform noise in 0…1 of `shape`; the network's other inputs as given.

@@ -140,12 +140,12 @@ struct GraphBuilder {
     private func port(_ info: ValueInfoFile, _ role: String) throws -> NetworkPort {
         let subject = "\(role) '\(info.name)'"
         if let kind = info.otherKind {
-            throw Failure(.network, subject, expected: "a tensor", found: "a \(kind)")
+            throw Failure(.network, subject, expected: NodeCases.tensorExpected, found: "a \(kind)")
         }
         let number = info.elementType ?? (role == "output" ? ElementType.float32.rawValue : 0)
         guard let type = ElementType(rawValue: number), type.kind != nil else {
             throw Failure(
-                .network, subject, expected: "float, integer or boolean elements", found: ElementType.name(number))
+                .network, subject, expected: NodeCases.elementsExpected, found: ElementType.name(number))
         }
         let dims = try info.extents?.enumerated().map { axis, extent -> Extent in
             switch extent {

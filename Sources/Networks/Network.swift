@@ -71,7 +71,7 @@ public final class Network: Sendable {
         let opset = model.operatorSets.last { $0.domain.isEmpty }?.version ?? 0
         guard opset >= Self.oldestOpset else {
             throw Failure(
-                .network, "operator set", expected: "version \(Self.oldestOpset) or later",
+                .network, "operator set", expected: Self.opsetExpected,
                 found: opset == 0 ? "none" : "version \(opset)",
                 remedy:
                     "Export again with opset_version=18, or convert: onnx.version_converter.convert_version(model, 18)")
@@ -136,6 +136,7 @@ public final class Network: Sendable {
 
     /// Operators changed their meaning too much before this version to be read.
     static let oldestOpset = 7
+    static let opsetExpected = "version \(oldestOpset) or later"
 
     /// A file whose bytes are no protobuf message may be of another kind, or cut off.
     private static func unreadable(_ file: MappedFile, _ failure: Failure) -> Failure {

@@ -61,10 +61,7 @@ public struct Affine: Sendable, Hashable {
     }
 
     /// Voxel size along i, j, k in mm: the lengths of the columns.
-    public var spacing: Vector3 {
-        func length(_ v: Vector3) -> Double { (v * v).sum().squareRoot() }
-        return [length(i), length(j), length(k)]
-    }
+    public var spacing: Vector3 { [i.length, j.length, k.length] }
 
     /// The 4×4 matrix, row by row.
     public var rows: [[Double]] {

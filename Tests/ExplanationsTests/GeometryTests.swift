@@ -40,6 +40,12 @@ import Volumes
         #expect(report.worstBias <= 0.5)
     }
 
+    @Test func aMirroredInputIsReadBackwardsAlongSpatialAxesOnly() {
+        let tensor = Tensor<Float>(shape: [1, 2, 2, 3], values: (0..<12).map { Float($0) })
+        #expect(GeometryCheck.mirrored(tensor, [2, 3]).values == [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6])
+        #expect(GeometryCheck.mirrored(tensor, [3]).values == [2, 1, 0, 5, 4, 3, 8, 7, 6, 11, 10, 9])
+    }
+
     /// The check can fail: half-pixel interpolation, right for 2-pools, is 3.5 voxels off on three strided convolutions.
     @Test func halfPixelInterpolationIsSeenToBeWrong() throws {
         let strided = try report("strided", positions: 2, extent: 48)
@@ -48,10 +54,11 @@ import Volumes
         #expect(vgg.axes.allSatisfy { abs($0.halfPixelBias) < 0.1 })
     }
 
-    @Test func markersComeBackToTheirPlace() throws {
+    /// Slices as thick as a third of a tap's voxel, where a centroid of coarse samples would wander, and thin ones.
+    @Test(arguments: [2.5, 5]) func markersComeBackToTheirPlace(_ thickness: Double) throws {
         let stored = Grid(
-            shape: [48, 40, 32],
-            affine: Affine(i: [-1.4, 0, 0], j: [0, 1.4, 0], k: [0, 0, 2.5], origin: [30, -28, 300]))
+            shape: thickness > 3 ? [80, 80, 40] : [48, 40, 32],
+            affine: Affine(i: [-1.4, 0, 0], j: [0, 1.4, 0], k: [0, 0, thickness], origin: [30, -28, 300]))
         for (name, scan) in MarkerCheck.variations(of: stored) {
             let report = try MarkerCheck(preparation: Preparation()).check(name, scan: scan) { prepared in
                 // A tap with jump 4 whose first voxel lies at index 1.5: two pools.

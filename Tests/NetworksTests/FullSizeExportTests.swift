@@ -31,10 +31,12 @@ import Testing
             return
         }
         let gradient = try recording.pullback(seeds: [output: seed], to: [input])[input]!
-        // A rectifier's sign or a pool's winner that rounding decides the other way changes the gradient at its place by
-        // far more than rounding: compared as a whole, not at the worst place.
+        // Of millions of rectifiers and pools, rounding decides a few the other way, and each changes the gradient at its place
+        // by far more than rounding. PyTorch's own gradient in single precision is as far from its one in double: 0.0048 for
+        // r3d_18, 0.0020 for densenet121. Networks without kinks show what the pullbacks can do.
+        let kinks: Set = ["Relu", "LeakyRelu", "PRelu", "MaxPool"]
         let distance = euclideanError(gradient, expected)
-        #expect(distance < 1e-3)
+        #expect(distance < (network.nodes.contains { kinks.contains($0.type) } ? 1e-2 : 1e-5))
         print("\(name): output \(error), gradient \(distance) (worst place \(relativeError(gradient, expected)))")
     }
 

@@ -6,6 +6,9 @@ import Foundation
 // MARK: - Attributes
 
 extension NodeDescription {
+    /// What an operator expects that behaves otherwise while training.
+    public static let inferenceMode = "a network in inference mode"
+
     /// The attribute, or nil where the node has none; a failure where it is of another type.
     func int(_ name: String) throws -> Int? {
         try attribute(name, "an integer") { if case .int(let value) = $0 { value } else { nil } }

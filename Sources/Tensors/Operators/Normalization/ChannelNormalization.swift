@@ -47,7 +47,7 @@ struct BatchNormalization: Operator {
         epsilon = Double(try node.float("epsilon", default: 1e-5))
         if try node.flag("training_mode", default: false) {
             throw node.failure(
-                expected: "a network in inference mode", found: "training_mode = 1",
+                expected: NodeDescription.inferenceMode, found: "training_mode = 1",
                 remedy: "Export the network after calling eval() on it")
         }
         if try !node.flag("spatial", default: true) {

@@ -18,7 +18,7 @@ struct Dropout: Operator {
         if case .boolean(let flag)? = node.optional(inputs, 2), flag.values.contains(true), try dropsAny(inputs) {
             // A network exported in training mode drops at random: its answers could not be explained.
             throw node.failure(
-                expected: "a network in inference mode", found: "training_mode = true",
+                expected: NodeDescription.inferenceMode, found: "training_mode = true",
                 remedy: "Export the network after calling eval() on it")
         }
         if node.outputs.count < 2 { return [value] }
