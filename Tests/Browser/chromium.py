@@ -116,9 +116,23 @@ class Browser:
         self.port = int(port.read_text().split()[0])
 
     def page(self, **options):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/json/new?about:blank", method="PUT")
-        target = json.load(urllib.request.urlopen(request))
-        return Page(target["webSocketDebuggerUrl"], **options)
+        """A tab with a memory of its own."""
+        version = json.load(urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/version"))
+        connection = WebSocket(version["webSocketDebuggerUrl"])
+
+        def call(method, **parameters):
+            connection.send(json.dumps({"id": 1, "method": method, "params": parameters}))
+            while True:
+                message = json.loads(connection.receive(60))
+                if message.get("id") == 1:
+                    return message["result"]
+
+        # The context lives as long as this connection.
+        context = call("Target.createBrowserContext")["browserContextId"]
+        target = call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        page = Page(f"ws://127.0.0.1:{self.port}/devtools/page/{target}", **options)
+        page.context = connection
+        return page
 
     def close(self):
         self.process.terminate()
@@ -278,3 +292,4 @@ class Page:
         except (ConnectionError, OSError):
             pass
         self.connection.socket.close()
+        self.context.socket.close()

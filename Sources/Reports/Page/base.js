@@ -100,13 +100,12 @@ function switchTheme() {
 }
 
 function showWarnings() {
-  const lists = [["warnings", manifest.warnings, ""]];
+  const texts = [...manifest.warnings];
+  if (typeof manifest.skew === "number") texts.push(word("skew", { degrees: fixed(manifest.skew, 1) }));
   $("notices").replaceChildren();
-  for (const [key, texts, style] of lists) {
-    if (!texts || texts.length === 0) continue;
-    const list = make("ul", {}, ...texts.map((text) => make("li", {}, text)));
-    $("notices").append(make("div", { class: "notice " + style, role: "note", "aria-label": word(key) }, list));
-  }
+  if (texts.length === 0) return;
+  const list = make("ul", {}, ...texts.map((text) => make("li", {}, text)));
+  $("notices").append(make("div", { class: "notice", role: "note", "aria-label": word("warnings") }, list));
 }
 
 function startPage() {

@@ -19,10 +19,22 @@ function bytesOf(text) {
 async function decodePart(text, part) {
   const packed = bytesOf(text);
   if (part.cells) return expandCells(new Float32Array(packed.buffer), part);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const count = part.width * part.height * part.slices;
-  if (bytes.length !== count * part.bytes) throw new Error(`a part of ${bytes.length} bytes instead of ${count * part.bytes}`);
+  const bytes = new Uint8Array(part.width * part.height * part.slices * part.bytes);
+  const stream = new DecompressionStream("deflate");
+  // Failures of the writing end are those of the reading end, too.
+  const writer = stream.writable.getWriter();
+  writer.write(packed).catch(() => {});
+  writer.close().catch(() => {});
+  const reader = stream.readable.getReader();
+  let filled = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (filled + value.length > bytes.length) throw new Error(`a part of more than ${bytes.length} bytes`);
+    bytes.set(value, filled);
+    filled += value.length;
+  }
+  if (filled !== bytes.length) throw new Error(`a part of ${filled} bytes instead of ${bytes.length}`);
   return part.bytes === 1 ? restoreBytes(bytes, part) : restoreShorts(bytes, part);
 }
 
@@ -39,8 +51,8 @@ function restoreBytes(codes, part) {
       for (let end = at + width - 1; at < end;) {
         at++;
         const above = codes[at - width];
-        const guess = corner >= (left > above ? left : above) ? (left < above ? left : above)
-          : corner <= (left < above ? left : above) ? (left > above ? left : above) : left + above - corner;
+        const low = Math.min(left, above), high = Math.max(left, above);
+        const guess = Math.max(low, Math.min(high, left + above - corner));
         left = (codes[at] + guess) & 255;
         codes[at] = left;
         corner = above;
@@ -70,8 +82,8 @@ function restoreShorts(bytes, part) {
       for (let end = at + width - 1; at < end;) {
         at++;
         const above = values[at - width];
-        const guess = corner >= (left > above ? left : above) ? (left < above ? left : above)
-          : corner <= (left < above ? left : above) ? (left > above ? left : above) : left + above - corner;
+        const low = Math.min(left, above), high = Math.max(left, above);
+        const guess = Math.max(low, Math.min(high, left + above - corner));
         values[at] += guess;
         left = values[at];
         corner = above;
@@ -121,13 +133,20 @@ function expandCells(values, part) {
           line[a] = (1 - c + c0) * ((1 - b + b0) * cell(b0, c0) + (b - b0) * cell(b1, c0))
             + (c - c0) * ((1 - b + b0) * cell(b0, c1) + (b - b0) * cell(b1, c1));
         }
+        // Between two cells the codes run along a straight line.
         const start = at(toCells, along, y, z), slope = toCells[along][0], last = shape[along] - 1;
-        for (let x = from; x <= to; x++) {
-          let place = start + slope * x;
-          place = place < 0 ? 0 : place > last ? last : place;
-          const low = place | 0;
-          const value = line[low] + (place - low) * ((low < last ? line[low + 1] : line[low]) - line[low]);
-          codes[row + x] = Math.max(0, Math.min(255, Math.round(value / step) + zero));
+        for (let x = from; x <= to;) {
+          const place = start + slope * x;
+          const low = Math.max(-1, Math.min(last, Math.floor(place)));
+          // The last voxel before the next cell's centre.
+          let end = Math.abs(slope) < 1e-9 ? to : slope > 0 ? Math.ceil((low + 1 - start) / slope) - 1 : Math.floor((low - start) / slope);
+          if ((low < 0 && slope < 0) || (low === last && slope > 0)) end = to;
+          end = Math.max(x, Math.min(to, end));
+          const near = line[Math.max(0, low)] / step;
+          const rise = low < 0 || low === last ? 0 : line[low + 1] / step - near;
+          let value = near + (place - low) * rise + zero + 0.5;
+          const pace = slope * rise;
+          for (; x <= end; x++, value += pace) codes[row + x] = value < 0 ? 0 : value > 255 ? 255 : value;
         }
         continue;
       }
@@ -212,7 +231,8 @@ const decoder = {
     const [width, height, depth] = layer.shape;
     const result = layer.bytes === 1 ? new Uint8Array(width * height * depth) : new Int16Array(width * height * depth);
     let done = 0;
-    await Promise.all(layer.parts.map(async ({ id, first, slices }) => {
+    if (layer.zero) result.fill(layer.zero);
+    await Promise.all(layer.parts.filter(({ isBackground }) => !isBackground).map(async ({ id, first, slices }) => {
       const values = await this.part($(layer.cells ? layer.cells.id : id).textContent,
         { width, height, slices, first, bytes: layer.bytes, cells: layer.cells, zero: layer.zero, step: layer.step });
       result.set(values, first * width * height);

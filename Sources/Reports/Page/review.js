@@ -567,6 +567,14 @@ async function start() {
   }));
 }
 
+// For scripts and for those who look behind the curtain: what is decoded, and a way to go to a voxel of the file.
+window.tomolens = {
+  state, manifest, geometry,
+  scan: () => scan.codes,
+  heat: () => ({ codes: heats[state.heat].codes, zero: heats[state.heat].layer.zero, step: heats[state.heat].layer.step }),
+  goTo: (...voxel) => setCursor(geometry.pageVoxel(voxel)),
+};
+
 window.addEventListener("beforeprint", () => redraw("picture", "marks"));
 start().catch((error) => {
   $("loading").classList.add("failed");

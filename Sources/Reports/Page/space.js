@@ -357,7 +357,7 @@ const space = {
   },
 
   cursorMoved() {
-    if (this.element.dataset.state !== "ready") return;
+    if (!this.extent) return;
     if (this.clip.follows && this.clip.axis !== "none") this.request(true);
     else this.drawMarks(Math.min(window.devicePixelRatio || 1, 2));
   },
