@@ -36,6 +36,8 @@ let package = Package(
                 .embedInCode("Page/folder.js"),
                 .embedInCode("Page/geometry.js"),
                 .embedInCode("Page/heat.js"),
+                .embedInCode("Page/niivue.html"),
+                .embedInCode("Page/niivue.js"),
                 .embedInCode("Page/review.css"),
                 .embedInCode("Page/review.html"),
                 .embedInCode("Page/review.js"),

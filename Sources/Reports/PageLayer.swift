@@ -38,6 +38,7 @@ struct PageLayer: Sendable {
     struct Part: Sendable {
         let first: Int
         let slices: Int
+        /// Base64; empty where there is nothing but background (masks, heat outside of what the network saw).
         let text: Data
     }
 
@@ -100,7 +101,7 @@ struct PageLayer: Sendable {
             try file.write(Array("</script>\n".utf8))
         }
         if let cells { return try write(cells.text, "cells") }
-        for (index, part) in parts.enumerated() { try write(part.text, String(index)) }
+        for (index, part) in parts.enumerated() where !part.text.isEmpty { try write(part.text, String(index)) }
     }
 
     /// Slices in a part: about two million voxels, so that a scan unpacks on several threads and in steps.
@@ -114,6 +115,7 @@ struct PageLayer: Sendable {
         let plane = width * height
         var bytes = [UInt8](repeating: 0, count: plane * slices.count * coding.bytes)
         var values = [Float](repeating: 0, count: plane)
+        var isBackground = true
         for (position, slice) in slices.enumerated() {
             source.read(slice, into: &values)
             switch coding {
@@ -133,9 +135,11 @@ struct PageLayer: Sendable {
                 let codes = values.map { value -> UInt8 in
                     value == 0 ? UInt8(zero) : UInt8(max(0, min(255, (Double(value) / step).rounded() + Double(zero))))
                 }
+                isBackground = isBackground && codes.allSatisfy { $0 == UInt8(zero) }
                 predict(codes, width: width) { index, difference in bytes[position * plane + index] = difference }
             }
         }
+        if case .steps = coding, isBackground { return [] }
         return try Deflate.compress(bytes, as: content)
     }
 

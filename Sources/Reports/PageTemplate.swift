@@ -3,7 +3,7 @@ import Volumes
 
 /// Puts a page together from the files in `Page/`, which are compiled into the program.
 struct PageTemplate {
-    enum Kind { case review, folder }
+    enum Kind { case review, folder, niivue }
 
     let kind: Kind
     let title: String
@@ -12,9 +12,15 @@ struct PageTemplate {
     ///
     /// `blob:` is for the worker that unpacks volumes. Scripts must be the page's own, by nonce, so that markup that slipped
     /// in with a name could not run.
-    private static func policy(nonce: String) -> String {
-        "default-src 'none'; script-src 'nonce-\(nonce)'; style-src 'unsafe-inline'; img-src data:; worker-src blob:; "
-            + "base-uri 'none'; form-action 'none'"
+    private func policy(nonce: String) -> String {
+        let common = "default-src 'none'; style-src 'unsafe-inline'; worker-src blob:; base-uri 'none'; form-action 'none'; "
+        switch kind {
+        case .review, .folder: return common + "script-src 'nonce-\(nonce)'; img-src data:"
+        // NiiVue comes as a module from beside the page or from the disk, and reads fonts and matcaps that it carries.
+        case .niivue:
+            return common + "script-src 'nonce-\(nonce)' 'self' blob: 'wasm-unsafe-eval'; img-src data: blob:; "
+                + "connect-src data: blob:"
+        }
     }
 
     /// Writes the page: `pieces` stand where the template names them, besides those that the template fills itself.
@@ -23,14 +29,26 @@ struct PageTemplate {
     ) throws {
         let nonce = PageTemplate.fingerprint(manifest)
         var values = pieces
-        values["policy"] = Array(PageTemplate.policy(nonce: nonce).utf8)
+        values["policy"] = Array(policy(nonce: nonce).utf8)
         values["nonce"] = Array(nonce.utf8)
         values["generator"] = Array("TomoLens".utf8)
         values["title"] = Array(PageText.html(title).utf8)
         values["manifest"] = manifest
-        values["style"] = kind == .review ? style(PackageResources.review_css) : style(PackageResources.folder_css)
-        values["script"] = kind == .review ? PageTemplate.reviewScript : PageTemplate.folderScript
-        let template = kind == .review ? PackageResources.review_html : PackageResources.folder_html
+        let template: [UInt8]
+        switch kind {
+        case .review:
+            template = PackageResources.review_html
+            values["style"] = PackageResources.common_css + PackageResources.review_css
+            values["script"] = PageTemplate.reviewScript
+        case .folder:
+            template = PackageResources.folder_html
+            values["style"] = PackageResources.common_css + PackageResources.folder_css
+            values["script"] = PageTemplate.folderScript
+        case .niivue:
+            template = PackageResources.niivue_html
+            values["style"] = PackageResources.common_css
+            values["script"] = PackageResources.niivue_js
+        }
         for part in PageTemplate.split(template) {
             switch part {
             case .bytes(let bytes): try file.write(bytes)
@@ -39,8 +57,6 @@ struct PageTemplate {
             }
         }
     }
-
-    private func style(_ own: [UInt8]) -> [UInt8] { PackageResources.common_css + own }
 
     static let reviewScript = wrapped([
         PackageResources.words_js, PackageResources.base_js, PackageResources.decode_js, PackageResources.geometry_js,

@@ -9,6 +9,7 @@ struct ReviewManifest: Encodable {
             let id: String
             let first: Int
             let slices: Int
+            let isBackground: Bool
         }
 
         struct Cells: Encodable {
@@ -40,7 +41,9 @@ struct ReviewManifest: Encodable {
             blocks = layer.blocks.elements
             bytes = layer.coding.bytes
             parts = layer.parts.enumerated().map { index, part in
-                Part(id: "\(layer.id)-\(index)", first: part.first, slices: part.slices)
+                Part(
+                    id: "\(layer.id)-\(index)", first: part.first, slices: part.slices,
+                    isBackground: part.text.isEmpty && layer.cells == nil)
             }
             cells = layer.cells.map { cells in
                 Cells(
@@ -156,6 +159,7 @@ struct ReviewManifest: Encodable {
     let heats: [Heat]
     let answer: Answer?
     let warnings: [String]
+    let skew: Double?
     let facts: [ReviewFact]
     let provenance: [ReviewFact]
     let links: [Link]
@@ -218,7 +222,8 @@ struct ReviewManifest: Encodable {
                         isExplained: $0.isExplained)
                 }, note: answer.note.map(PageText.visible))
         }
-        warnings = (page.warnings + ReviewManifest.geometryWarnings(page)).map(PageText.visible)
+        warnings = page.warnings.map(PageText.visible)
+        skew = ReviewManifest.skew(page)
         facts = page.facts.map(\.visible) + ReviewManifest.gridFacts(page)
         provenance = page.provenance.map(\.visible)
         links = page.links.map { Link(label: PageText.visible($0.label), address: PageText.address($0.path)) }
@@ -248,21 +253,17 @@ struct ReviewManifest: Encodable {
         return facts
     }
 
-    /// Axes that are not square to each other (a tilted gantry) are shown as if they were.
-    private static func geometryWarnings(_ page: ReviewPage) -> [String] {
+    /// By how many degrees the axes are from square to each other (a tilted gantry), where that is worth a word: the views show
+    /// them as if they were square.
+    private static func skew(_ page: ReviewPage) -> Double? {
         let affine = page.scan.grid.affine
         let size = affine.spacing
-        let skew = [
+        let cosines = [
             (affine.i * affine.j).sum() / (size.x * size.y), (affine.i * affine.k).sum() / (size.x * size.z),
             (affine.j * affine.k).sum() / (size.y * size.z),
-        ].map { abs(90 - acos(max(-1, min(1, $0))) * 180 / .pi) }.max()!
-        guard page.isAnatomical, skew > 0.5 else { return [] }
-        return [
-            String(
-                format:
-                    "The scan's axes are %.1f° from square (a tilted gantry?). Views show the stored slices unsheared; "
-                    + "positions in mm are right.", skew)
         ]
+        let skew = cosines.map { abs(90 - acos(max(-1, min(1, $0))) * 180 / .pi) }.max()!
+        return page.isAnatomical && skew > 0.5 ? skew : nil
     }
 
     /// From the 1st to the 99th percentile of a sample of the finite values above the smallest.

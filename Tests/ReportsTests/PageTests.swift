@@ -46,6 +46,10 @@ import Volumes
         var result: [Int] = []
         let (width, height) = (layer.shape.x, layer.shape.y)
         for part in layer.parts {
+            if part.text.isEmpty, case .steps(let zero, _) = layer.coding {
+                result += [Int](repeating: zero, count: width * height * part.slices)
+                continue
+            }
             let packed = [UInt8](try #require(Data(base64Encoded: part.text)))
             let count = width * height * part.slices
             var bytes = [UInt8](repeating: 0, count: count * layer.coding.bytes)
@@ -166,6 +170,17 @@ import Volumes
         // One changed slice is enough to carry the volume itself.
         for index in 0..<other.volume.grid.shape.x * other.volume.grid.shape.y { other.volume.voxels[index] += 0.002 }
         #expect(try cells.layer(id: "heat0", of: other, order: order, coding: other.coding) == nil)
+    }
+
+    @Test func backgroundTakesNoRoom() throws {
+        var volume = Volume(grid: Grid(shape: [1500, 1400, 3], affine: .identity), repeating: 0)
+        volume[700, 5, 2] = 1
+        let order = Rearrangement(axes: [0, 1, 2])
+        let layer = try PageLayer(
+            id: "mask", volume, order: order, blending: .strongest, coding: .steps(zero: 7, step: 0.5),
+            content: .general)
+        #expect(layer.parts.map(\.text.isEmpty) == [true, true, false])
+        #expect(try decode(layer) == volume.voxels.map { Int($0 * 2) + 7 })
     }
 
     @Test func heatKeepsZeroAndItsEnds() {
