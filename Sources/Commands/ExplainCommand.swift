@@ -82,6 +82,9 @@ enum ExplainCommand: Subcommand {
         } else if !arguments[SharedOptions.quiet] {
             for line in lines(report) { console.print(line.printable) }
             console.print("Results: \(job.folder.relativePath.printable)")
+            if report.results["page"]?.text != nil {
+                console.print("Review:  \(job.folder.appendingPathComponent("index.html").relativePath.printable)")
+            }
         }
         return 0
     }

@@ -25,7 +25,8 @@ enum RunCommand: Subcommand {
         discussion: [
             """
             Reads the pipeline file, finds the scans, and writes for each a folder with heatmap volumes, overlay pictures and \
-            results, and for all a summary. A scan that fails does not stop the others. A scan for which nothing has changed \
+            results, and for all a summary. Pages to review the results with (index.html for the folder and for each scan) open in \
+            a browser by double click and load nothing. A scan that fails does not stop the others. A scan for which nothing has changed \
             (the scan, the network, the settings) and whose results are whole is not done again. Ctrl-C stops cleanly; the \
             same command goes on from there.
             """
@@ -37,6 +38,7 @@ enum RunCommand: Subcommand {
                     input.declaration, output.declaration, SharedOptions.model.declaration, only.declaration,
                     limit.declaration,
                 ]),
+            OptionGroup("Files", [SharedOptions.noPage.declaration]),
             OptionGroup(
                 "Running",
                 [
@@ -56,7 +58,8 @@ enum RunCommand: Subcommand {
     static func run(_ arguments: ParsedArguments, console: Console) throws -> Int32 {
         SharedOptions.begin(arguments, console)
         let reporter = SharedOptions.reporter(arguments, console)
-        let words = try PipelineFile.read(URL(fileURLWithPath: arguments.required(pipeline)))
+        var words = try PipelineFile.read(URL(fileURLWithPath: arguments.required(pipeline)))
+        if arguments[SharedOptions.noPage] { words.exports.page = false }
         let plan = try Plan(words, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) })
         var job = try FolderJob(
             plan: plan, input: URL(fileURLWithPath: arguments.required(input)),
@@ -73,7 +76,8 @@ enum RunCommand: Subcommand {
         job.observe = { reporter.observe($0) }
         let summary = try job.run()
         if !arguments[SharedOptions.quiet], !arguments[SharedOptions.jsonLog] {
-            console.print("Results: \(job.output.appendingPathComponent("summary.csv").relativePath.printable)")
+            let name = plan.writesPage ? "index.html" : "summary.csv"
+            console.print("Results: \(job.output.appendingPathComponent(name).relativePath.printable)")
         }
         return summary.exitCode
     }

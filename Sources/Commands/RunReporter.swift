@@ -84,9 +84,13 @@ final class RunReporter: Sendable {
             } else {
                 line("FAILED", scan, failure.description)
             }
-        case .drawing(let scans):
-            if style == .json { log("drawing", [("scans", .number(scans))]) }
-            if style == .lines { console.note("Drawing \(scans) scan\(scans == 1 ? "" : "s") on one scale") }
+        case .finishing(let scans, let drawsPictures):
+            if style == .json { log("finishing", [("scans", .number(scans)), ("drawing", .bool(drawsPictures))]) }
+            let noun = scans == 1 ? "scan" : "scans"
+            if style == .lines, drawsPictures { console.note("Drawing \(scans) \(noun) on one scale") }
+            if style == .lines, !drawsPictures, console.isInteractive {
+                console.note("Telling the pages of \(scans) \(noun) the folder's scale")
+            }
         case .ended(let summary): ended(summary)
         }
         if style == .lines { drawProgress() }

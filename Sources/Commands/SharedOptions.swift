@@ -90,6 +90,7 @@ enum SharedOptions {
         }, help: "Slices of each plane: all, or the K hottest.", default: "3")
     static let signed = Flag("signed", help: "Draw negative heat too, in a diverging colour map.")
     static let noOverlays = Flag("no-overlays", help: "Write no pictures.")
+    static let noPage = Flag("no-page", help: "Write no page to review the results with in a browser.")
     static let datatype = Option(
         "datatype", .choice(ExportSettings.Datatype.allCases.map(\.rawValue)), help: "Numbers of the heatmap volumes.",
         default: "float32")
@@ -115,7 +116,7 @@ enum SharedOptions {
         "Pictures and files",
         [
             colormap.declaration, view.declaration, planes.declaration, slices.declaration, signed.declaration,
-            noOverlays.declaration, datatype.declaration,
+            noOverlays.declaration, noPage.declaration, datatype.declaration,
         ])
 
     /// Sets the width of the workers, and lets Ctrl-C end the command cleanly; to be called before any work.
@@ -147,6 +148,7 @@ enum SharedOptions {
         words.rendering.slices = arguments[slices]
         if arguments[signed] { words.rendering.signed = true }
         if arguments[noOverlays] { words.exports.overlays = false }
+        if arguments[noPage] { words.exports.page = false }
         words.exports.datatype = arguments[datatype].flatMap(ExportSettings.Datatype.init)
         words.shortcuts = try shortcuts(arguments)
         return words

@@ -2,8 +2,39 @@ import CJPEG
 import Failures
 import Foundation
 
-/// Reading of JPEG: baseline and progressive, grey or colour, 8 bits.
+/// JPEG of 8 bits, grey or colour: reading (baseline and progressive), and writing where a small picture matters more than an
+/// exact one.
 public enum JPEG {
+    /// The picture as a baseline JPEG file with full colour resolution; the same bytes for the same picture. Alpha is dropped.
+    ///
+    /// - Parameter quality: from 1 to 100.
+    /// - Throws: a `Failure` of kind `resources`.
+    public static func encode(_ picture: Picture, quality: Int) throws -> Data {
+        precondition((1...100).contains(quality), "a quality from 1 to 100")
+        guard let encoder = tjInitCompress() else {
+            throw Failure(.resources, "", expected: "memory for writing a JPEG file", found: "too little")
+        }
+        defer { tjDestroy(encoder) }
+        let picture = picture.layout == .rgba ? picture.rgb : picture
+        let isGrey = picture.layout == .gray
+        let format = Int32(isGrey ? TJPF_GRAY.rawValue : TJPF_RGB.rawValue)
+        let sampling = Int32(isGrey ? TJSAMP_GRAY.rawValue : TJSAMP_444.rawValue)
+        var buffer: UnsafeMutablePointer<UInt8>?
+        var length: UInt = 0
+        defer { tjFree(buffer) }
+        let status = picture.pixels.withUnsafeBufferPointer { pixels in
+            tjCompress2(
+                encoder, pixels.baseAddress, Int32(picture.width), 0, Int32(picture.height), format, &buffer, &length,
+                sampling, Int32(quality), TJFLAG_ACCURATEDCT)
+        }
+        guard status == 0, let buffer else {
+            let text = tjGetErrorStr2(encoder).map { String(cString: $0) } ?? "no reason"
+            throw Failure(
+                .resources, "", expected: "memory for writing a JPEG file", found: "libjpeg-turbo's answer '\(text)'")
+        }
+        return Data(bytes: buffer, count: Int(length))
+    }
+
     /// The picture in a whole JPEG file, `.gray` or `.rgb`.
     ///
     /// Samples are as libjpeg-turbo's accurate transform and smooth chroma upsampling give them, and as stored: neither an

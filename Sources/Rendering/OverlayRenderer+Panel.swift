@@ -53,7 +53,7 @@ extension OverlayRenderer {
             down: down * display.stepY, width: display.width, height: display.height, style.interpolation)
     }
 
-    private func drawHeat(on canvas: inout Canvas, _ frame: SliceFrame, _ slice: Int, _ display: DisplayGrid) {
+    func drawHeat(on canvas: inout Canvas, _ frame: SliceFrame, _ slice: Int, _ display: DisplayGrid) {
         let (width, height) = (display.width, display.height)
         if !scale.isBlank {
             let values = heatValues(frame, slice, display)

@@ -10,7 +10,7 @@ public struct FolderPage: Sendable {
         public var name: String
         /// The scan's page, by a path relative to this one.
         public var page: String?
-        /// A small PNG.
+        /// A small PNG or JPEG file.
         public var thumbnail: [UInt8]?
         /// What the network answered: "nodule (1)".
         public var prediction: String?
@@ -65,6 +65,19 @@ public struct FolderPage: Sendable {
         try AtomicFile.write(to: url) { file in try template.write(manifest: manifest, to: &file) }
     }
 
+    private static func address(_ picture: [UInt8]) -> String {
+        let kind = picture.starts(with: [0xff, 0xd8]) ? "jpeg" : "png"
+        return "data:image/\(kind);base64,\(Data(picture).base64EncodedString())"
+    }
+
+    /// Whether the file is a page that ``write(to:)`` has written.
+    public static func isOne(_ url: URL) -> Bool {
+        guard let file = try? FileHandle(forReadingFrom: url), let head = try? file.read(upToCount: 4096) else {
+            return false
+        }
+        return head.range(of: Data("<meta name=\"generator\" content=\"TomoLens\">".utf8)) != nil
+    }
+
     private struct Manifest: Encodable {
         struct Row: Encodable {
             let name: String
@@ -96,7 +109,7 @@ public struct FolderPage: Sendable {
             entries = page.entries.map { entry in
                 Row(
                     name: PageText.visible(entry.name), page: entry.page.map(PageText.address),
-                    thumbnail: entry.thumbnail.map { "data:image/png;base64," + Data($0).base64EncodedString() },
+                    thumbnail: entry.thumbnail.map(FolderPage.address),
                     prediction: entry.prediction.map(PageText.visible), probability: entry.probability,
                     score: entry.score, peakIsInside: entry.peakIsInside,
                     measures: entry.measures.isEmpty ? nil : entry.measures,

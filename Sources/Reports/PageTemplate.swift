@@ -13,7 +13,8 @@ struct PageTemplate {
     /// `blob:` is for the worker that unpacks volumes. Scripts must be the page's own, by nonce, so that markup that slipped
     /// in with a name could not run.
     private func policy(nonce: String) -> String {
-        let common = "default-src 'none'; style-src 'unsafe-inline'; worker-src blob:; base-uri 'none'; form-action 'none'; "
+        let common =
+            "default-src 'none'; style-src 'unsafe-inline'; worker-src blob:; base-uri 'none'; form-action 'none'; "
         switch kind {
         case .review, .folder: return common + "script-src 'nonce-\(nonce)'; img-src data:"
         // NiiVue comes as a module from beside the page or from the disk, and reads fonts and matcaps that it carries.

@@ -109,6 +109,7 @@ struct ReviewManifest: Encodable {
             let label: String
             let logit: Double?
             let probability: Double?
+            let voxels: Int?
             let isExplained: Bool
         }
 
@@ -135,6 +136,9 @@ struct ReviewManifest: Encodable {
         let exponent: Double
         let isSigned: Bool
         let colourMap: String
+        /// "own", "folder" or "fixed".
+        let scale: String
+        let fixedTop: Double?
     }
 
     struct Link: Encodable {
@@ -168,7 +172,7 @@ struct ReviewManifest: Encodable {
     let style: Style
 
     init(
-        _ page: ReviewPage, order: Rearrangement, range: ClosedRange<Float>, scan: PageLayer, heats: [PageLayer],
+        _ page: ReviewPage, order: Rearrangement, range: ClosedRange<Float>, scan: PageLayer, heats: [Heat],
         mask: PageLayer?
     ) {
         let ras = order(page.scan.grid)
@@ -198,28 +202,13 @@ struct ReviewManifest: Encodable {
         grid = Grid(
             shape: ras.shape.elements, spacing: ras.spacing.elements, affine: Array(ras.affine.rows.prefix(3)),
             axes: order.axes, flipped: order.isFlipped, isAnatomical: page.isAnatomical)
-        let affine = page.scan.grid.affine
-        self.heats = zip(page.heats, heats).enumerated().map { index, pair in
-            let (heat, layer) = pair
-            let (lowest, highest, place) = heat.extremes
-            let peak = place.map { voxel in
-                Peak(
-                    voxel: voxel.elements,
-                    world: affine([Double(voxel.x), Double(voxel.y), Double(voxel.z)]).elements, value: highest)
-            }
-            return Heat(
-                id: heat.scaleKey(index), method: heat.method, methodTitle: PageText.visible(heat.methodTitle),
-                target: PageText.visible(heat.target), layer: Layer(layer), lowest: lowest, highest: highest,
-                peak: peak,
-                peakIsInside: heat.peakIsInside, caution: heat.caution.map(PageText.visible),
-                notes: heat.notes.map(PageText.visible), details: heat.details.map(\.visible))
-        }
+        self.heats = heats
         answer = page.answer.map { answer in
             Answer(
                 rows: answer.rows.map {
                     Answer.Row(
                         label: PageText.visible($0.label), logit: $0.logit, probability: $0.probability,
-                        isExplained: $0.isExplained)
+                        voxels: $0.voxels, isExplained: $0.isExplained)
                 }, note: answer.note.map(PageText.visible))
         }
         warnings = page.warnings.map(PageText.visible)
@@ -240,7 +229,8 @@ struct ReviewManifest: Encodable {
         style = Style(
             opacity: page.style.alpha.opacity, threshold: page.style.alpha.threshold,
             exponent: page.style.alpha.exponent, isSigned: isSigned,
-            colourMap: (page.style.colourMap ?? (isSigned ? .diverging : .inferno)).rawValue)
+            colourMap: (page.style.colourMap ?? (isSigned ? .diverging : .inferno)).rawValue,
+            scale: page.scale.name, fixedTop: page.scale.fixedTop)
     }
 
     private static func gridFacts(_ page: ReviewPage) -> [ReviewFact] {
@@ -278,6 +268,18 @@ struct ReviewManifest: Encodable {
         let high = sample[sample.count - 1 - sample.count / 100]
         return low < high ? HUWindow(lower: low, upper: high) : HUWindow(lower: first, upper: last)
     }
+}
+
+extension ReviewPage.Scale {
+    fileprivate var name: String {
+        switch self {
+        case .own: "own"
+        case .folder: "folder"
+        case .fixed: "fixed"
+        }
+    }
+
+    fileprivate var fixedTop: Double? { if case .fixed(let top) = self, top > 0, top.isFinite { top } else { nil } }
 }
 
 extension SIMD3 {

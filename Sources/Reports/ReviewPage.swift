@@ -20,7 +20,7 @@ public struct ReviewPage: Sendable {
     public var unit: String
     /// Whether the volume lies in a patient; a picture does not, and gets no letters and no millimetres.
     public var isAnatomical = true
-    /// All on the scan's grid.
+    /// All on the scan's grid; those given to ``pack(_:of:)`` come first.
     public var heats: [ReviewHeat] = []
     /// On the scan's grid; values above 0 count. Its outline is drawn.
     public var mask: Volume?
@@ -41,7 +41,20 @@ public struct ReviewPage: Sendable {
     public var presets: [ReviewWindow] = []
     /// Opacity, threshold, colour map and sign to begin with.
     public var style = OverlayStyle()
+    /// The scale to begin with.
+    public var scale = Scale.own
     public var settings = Settings()
+    private var packed: [PackedHeat] = []
+
+    /// Up to which raw value the colours run.
+    public enum Scale: Sendable, Hashable {
+        /// Each map's own largest value.
+        case own
+        /// The folder's, where it is known.
+        case folder
+        /// This value.
+        case fixed(Double)
+    }
 
     public struct Settings: Sendable {
         /// Bytes that the whole page should stay under.
@@ -69,42 +82,49 @@ public struct ReviewPage: Sendable {
         self.unit = unit
     }
 
+    /// Takes a map into the page and lets its volume go, so that a scan with many maps needs the memory of one.
+    ///
+    /// - Parameter count: how many maps the page will have in all; each gets an equal share of its size.
+    /// - Throws: ``Failure`` of kind `.scan` when the heat is not on the scan's grid.
+    public mutating func pack(_ heat: ReviewHeat, of count: Int) throws {
+        packed.append(try PackedHeat(heat, number: packed.count, on: scan.grid, share: share(of: count)))
+    }
+
+    private func share(of count: Int) -> Int { settings.byteLimit / 2 / max(1, count) }
+
     /// Writes the page atomically; the same bytes for the same content.
     ///
     /// - Throws: ``Failure`` of kind `.output` when it cannot be written, and `.scan` when a heat or the mask is not on the
     ///   scan's grid.
     @discardableResult
     public func write(to url: URL) throws -> Summary {
-        for (name, other) in heats.map({ ("heat of \($0.methodTitle)", $0.volume) })
-            + (mask.map { [("mask", $0)] } ?? [])
-        {
-            guard other.grid.shape == scan.grid.shape else {
-                throw Failure(
-                    .scan, name, expected: "a volume of \(scan.grid.shape.text) voxels, as the scan",
-                    found: "\(other.grid.shape.text)", remedy: "Place it on the scan's grid first.")
-            }
-        }
+        if let mask { try ReviewPage.check(mask, "mask", on: scan.grid) }
         let order = Orientation(scan.grid.affine).rearrangement(to: .ras)
+        let count = packed.count + heats.count
+        let packed =
+            try packed
+            + heats.enumerated().map { index, heat in
+                try PackedHeat(heat, number: self.packed.count + index, on: scan.grid, share: share(of: count))
+            }
         let maskLayer = try mask.map { mask in
             try PageLayer(
                 id: "mask", mask, order: order, blending: .strongest, coding: .steps(zero: 0, step: 1),
                 content: .general)
         }
-        let heatLayers = try packedHeats(order, limit: settings.byteLimit / 2)
-        let taken = heatLayers.reduce(maskLayer?.size ?? 0) { $0 + $1.size }
+        let taken = packed.reduce(maskLayer?.size ?? 0) { $0 + $1.layer.size }
         let range = finiteRange
         // 200 kB for the page's script and words.
         let scanLayer = try packedScan(
             order, range: range, limit: max(settings.byteLimit / 4, settings.byteLimit - taken - 200_000))
         let manifest = PageText.json(
             ReviewManifest(
-                self, order: order, range: range, scan: scanLayer, heats: heatLayers, mask: maskLayer))
+                self, order: order, range: range, scan: scanLayer, heats: packed.map(\.manifest), mask: maskLayer))
         let template = PageTemplate(kind: .review, title: title)
         var bytes = 0
         try AtomicFile.write(to: url) { file in
             try template.write(
-                manifest: manifest, pieces: ["folderScale": PageText.json(folderScale)],
-                data: [scanLayer] + heatLayers + (maskLayer.map { [$0] } ?? []), to: &file)
+                manifest: manifest, pieces: ["folderScale": PageText.json(ReviewPage.folderScale(packed))],
+                data: [scanLayer] + packed.map(\.layer) + (maskLayer.map { [$0] } ?? []), to: &file)
             bytes = file.position
         }
         return Summary(bytes: bytes, scanCoding: scanLayer.coding.name, blocks: scanLayer.blocks)
@@ -130,12 +150,20 @@ public struct ReviewPage: Sendable {
         }
     }
 
-    private var folderScale: [String: Double] {
+    private static func folderScale(_ heats: [PackedHeat]) -> [String: Double] {
         var scales: [String: Double] = [:]
-        for (index, heat) in heats.enumerated() {
-            if let top = heat.folderTop, top > 0, top.isFinite { scales[heat.scaleKey(index)] = top }
+        for heat in heats {
+            if let top = heat.folderTop, top > 0, top.isFinite { scales[heat.manifest.id] = top }
         }
         return scales
+    }
+
+    static func check(_ volume: Volume, _ name: String, on grid: Grid) throws {
+        guard volume.grid.shape == grid.shape else {
+            throw Failure(
+                .scan, name, expected: "a volume of \(grid.shape.text) voxels, as the scan",
+                found: "\(volume.grid.shape.text)", remedy: "Place it on the scan's grid first.")
+        }
     }
 
     private var finiteRange: ClosedRange<Float> {
@@ -203,31 +231,6 @@ public struct ReviewPage: Sendable {
         let last = candidates[candidates.count - 1]
         return try PageLayer(
             id: "scan", scan, order: order, blocks: last.blocks, blending: .mean, coding: last.coding, content: .noise)
-    }
-
-    private func packedHeats(_ order: Rearrangement, limit: Int) throws -> [PageLayer] {
-        let share = limit / max(1, heats.count)
-        return try heats.enumerated().map { index, heat in
-            let coding = heat.coding
-            if let cells = heat.cells,
-                let layer = try cells.layer(id: "heat\(index)", of: heat, order: order, coding: coding)
-            {
-                return layer
-            }
-            var blocks: Index3 = [1, 1, 1]
-            while true {
-                let size = try PageLayer.estimatedSize(
-                    heat.volume, order: order, blocks: blocks, blending: .strongest, coding: coding, content: .noise)
-                let shape = LayerSource(heat.volume, order: order, blocks: blocks, blending: .strongest).shape
-                if size <= share || shape.max() <= 64 {
-                    return try PageLayer(
-                        id: "heat\(index)", heat.volume, order: order, blocks: blocks, blending: .strongest,
-                        coding: coding,
-                        content: .noise)
-                }
-                for axis in 0..<3 where shape[axis] > 1 { blocks[axis] *= 2 }
-            }
-        }
     }
 }
 

@@ -57,7 +57,9 @@ public struct ReviewHeat: Sendable {
     }
 
     /// 8-bit steps over the values, zero a step of its own, so that a background of exactly 0 stays so.
-    var coding: PageLayer.Coding {
+    var coding: PageLayer.Coding { coding(extremes) }
+
+    func coding(_ extremes: (lowest: Float, highest: Float, peak: Index3?)) -> PageLayer.Coding {
         let (lowest, highest, _) = extremes
         if lowest == 0 && highest == 0 { return .steps(zero: 0, step: 1) }
         if lowest == 0 { return .steps(zero: 0, step: Double(highest) / 255) }
@@ -73,13 +75,19 @@ public struct ReviewAnswer: Sendable {
         public var label: String
         public var logit: Double?
         public var probability: Double?
+        /// How many voxels the class wins, where there is an answer for every voxel.
+        public var voxels: Int?
         /// Whether heat explains this class.
         public var isExplained: Bool
 
-        public init(label: String, logit: Double?, probability: Double?, isExplained: Bool = false) {
+        public init(
+            label: String, logit: Double? = nil, probability: Double? = nil, voxels: Int? = nil,
+            isExplained: Bool = false
+        ) {
             self.label = label
             self.logit = logit
             self.probability = probability
+            self.voxels = voxels
             self.isExplained = isExplained
         }
     }

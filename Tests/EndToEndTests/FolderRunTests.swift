@@ -13,10 +13,14 @@ import Volumes
         #expect(
             sandbox.outputs().filter { $0.hasPrefix("a/") && !$0.contains("overlays") } == [
                 "a/a_gradcam_class1.json", "a/a_gradcam_class1.nii.gz", "a/a_gradcam_class1_montage.png",
-                "a/a_gradcam_class1_tap.json", "a/a_gradcam_class1_tap.nii.gz", "a/ledger.json", "a/results.json",
+                "a/a_gradcam_class1_tap.json", "a/a_gradcam_class1_tap.nii.gz", "a/index.html", "a/ledger.json",
+                "a/results.json", "a/thumbnail.jpg",
             ])
         #expect(sandbox.outputs().filter { $0.contains("overlays/") }.count == 2)
-        #expect(sandbox.outputs().filter { !$0.contains("/") } == ["answers.csv", "summary.csv", "summary.json"])
+        #expect(
+            sandbox.outputs().filter { !$0.contains("/") } == [
+                "answers.csv", "index.html", "summary.csv", "summary.json",
+            ])
         #expect(!sandbox.outputs().contains { $0.contains(".partial") })
     }
 
@@ -197,7 +201,9 @@ import Volumes
         #expect(sandbox.run().errors.contains("2 done in"))
     }
 
-    @Test(arguments: ["a/a_gradcam_class1.nii.gz", "a/ledger.json", "a/results.json"])
+    @Test(arguments: [
+        "a/a_gradcam_class1.nii.gz", "a/ledger.json", "a/results.json", "a/index.html", "a/thumbnail.jpg",
+    ])
     func aMissingOrDamagedResultIsMadeAgain(path: String) throws {
         let sandbox = try prepared()
         let whole = try sandbox.content(path)

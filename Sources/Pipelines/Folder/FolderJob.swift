@@ -79,9 +79,7 @@ public struct FolderJob: Sendable {
         let job = self
         var (summary, outcomes) = runner.run(scans) { scan in try job.work(scan) }
 
-        if plan.drawsOverlays, plan.drawing.scale == .folder, !summary.isInterrupted {
-            summary = drawShared(summary, outcomes)
-        }
+        if !summary.isInterrupted { summary = finish(summary, outcomes) }
         summary.seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
         try FolderSummary(job: self, summary: summary, outcomes: outcomes).write()
         observe(.ended(summary))
@@ -89,7 +87,7 @@ public struct FolderJob: Sendable {
     }
 
     private func worker(for scan: FoundScan) -> ScanWorker {
-        ScanWorker(plan: plan, folder: folder(of: scan), scan: scan, stop: stop)
+        ScanWorker(plan: plan, folder: folder(of: scan), scan: scan, isInFolder: true, stop: stop)
     }
 
     private func work(_ scan: FoundScan) throws -> FolderRunner.Outcome {
@@ -102,8 +100,9 @@ public struct FolderJob: Sendable {
         return .done(try worker.run())
     }
 
-    /// One scale a method over every scan that has results, then the pictures of those that do not have it yet.
-    private func drawShared(_ summary: RunSummary, _ outcomes: [Result<FolderRunner.Outcome, Failure>?]) -> RunSummary {
+    /// One scale a method over every scan that has results, then the pictures and pages of those that do not have it yet.
+    private func finish(_ summary: RunSummary, _ outcomes: [Result<FolderRunner.Outcome, Failure>?]) -> RunSummary {
+        guard scans.contains(where: { worker(for: $0).waitsForFolder }) else { return summary }
         let done = zip(scans, outcomes).filter { if case .success? = $0.1 { true } else { false } }.map(\.0)
         var ranges: [String: [ScaleRange]] = [:]
         for scan in done {
@@ -114,13 +113,15 @@ public struct FolderJob: Sendable {
         }
         let shared = ranges.mapValues { ScaleRange.shared($0) }
         let scale = JSON.object(shared.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value.top)) })
-        observe(.drawing(scans: done.count))
+        let stale = done.filter { scan in ScanLedger.read(from: folder(of: scan)).map { $0.scale != scale } ?? false }
+        if stale.isEmpty { return summary }
+        observe(.finishing(scans: stale.count, drawsPictures: plan.drawsOverlays && plan.drawsOnFolderScale))
         let job = self
         // A drawing that fails counts against its scan like any other failure.
         let drawer = FolderRunner(jobs: jobs, stop: stop) { event in if case .scanFailed = event { job.observe(event) }
         }
-        let (drawn, _) = drawer.run(done) { scan in
-            try job.worker(for: scan).drawShared(shared, scale: scale)
+        let (drawn, _) = drawer.run(stale) { scan in
+            try job.worker(for: scan).finish(shared, scale: scale)
             return .skipped
         }
         var summary = summary

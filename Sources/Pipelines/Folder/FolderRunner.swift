@@ -10,8 +10,8 @@ public enum RunEvent: Sendable {
     case scanSkipped(FoundScan)
     case scanDone(FoundScan, ScanReport)
     case scanFailed(FoundScan, Failure)
-    /// Overlays of all scans are drawn on the scale they share.
-    case drawing(scans: Int)
+    /// Scans get what had to wait for the folder's scale: overlays drawn on it (`drawsPictures`), and the scale in their pages.
+    case finishing(scans: Int, drawsPictures: Bool)
     case ended(RunSummary)
 }
 

@@ -2,7 +2,7 @@ import Failures
 import Foundation
 import Volumes
 
-/// The folder's results: `summary.json`, `summary.csv` with a line a map, `answers.csv` with a line a scan.
+/// The folder's results: `summary.json`, `summary.csv` with a line a map, `answers.csv` with a line a scan, and the page.
 struct FolderSummary {
     let job: FolderJob
     let summary: RunSummary
@@ -22,7 +22,8 @@ struct FolderSummary {
         return try? JSON5Parser.parse(data, named: "results.json")
     }
 
-    private struct Line {
+    /// A scan, how it went, and the content of its `results.json`.
+    struct Line {
         let scan: FoundScan
         let status: String
         let problem: String?
@@ -55,6 +56,7 @@ struct FolderSummary {
         try AtomicFile.write(json(lines).serialized(), to: job.output.appendingPathComponent("summary.json"))
         try AtomicFile.write(maps(lines).text, to: job.output.appendingPathComponent("summary.csv"))
         try AtomicFile.write(answers(lines).text, to: job.output.appendingPathComponent("answers.csv"))
+        try FolderReview(job: job, lines: lines).write()
     }
 
     private func json(_ lines: [Line]) -> JSON {

@@ -141,7 +141,9 @@ public struct ScanFinder {
             text.append(isSafe ? character : "_")
             if !isSafe { isExact = false }
         }
-        if text.first == "-" || text.first == "." {
+        // Results of the folder itself bear these names.
+        let isTaken = ["index.html", "summary.json", "summary.csv", "answers.csv"].contains(text.lowercased())
+        if text.first == "-" || text.first == "." || isTaken {
             text = "_" + text
             isExact = false
         }

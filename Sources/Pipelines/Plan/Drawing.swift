@@ -72,7 +72,7 @@ public struct Drawing: Sendable {
         }
     }
 
-    private func style(_ source: ScanSource, range: ScaleRange) -> OverlayStyle {
+    func style(_ source: ScanSource, range: ScaleRange) -> OverlayStyle {
         var style = OverlayStyle()
         style.window = Self.window(window, source)
         style.colourMap = colourMap
@@ -122,14 +122,7 @@ public struct Drawing: Sendable {
         folder: URL,
         montage url: URL
     ) throws -> [URL] {
-        let style = style(source, range: range)
-        let renderer =
-            switch source {
-            case .volume(let image):
-                try OverlayRenderer(scan: image.volume, heat: heat, mask: labels, style: style, caption: caption)
-            case .picture(let picture):
-                try OverlayRenderer(picture: picture, heat: heat, mask: labels, style: style, caption: caption)
-            }
+        let renderer = try renderer(heat, source, labels, caption, range)
         let selection: OverlayRenderer.Selection =
             switch slices {
             case .all: .all
@@ -141,5 +134,26 @@ public struct Drawing: Sendable {
             files.append(url)
         }
         return files
+    }
+
+    /// The longer side of a thumbnail in pixels.
+    private static let thumbnailSize = 144
+
+    /// One small picture of a map, as a JPEG file: some thousand bytes, so that a page can show thousands of scans.
+    func thumbnail(_ heat: Volume, over source: ScanSource, labels: Volume?, range: ScaleRange) throws -> Data {
+        let renderer = try renderer(heat, source, labels, OverlayCaption(), range)
+        return try JPEG.encode(renderer.thumbnail(size: Self.thumbnailSize), quality: 80)
+    }
+
+    private func renderer(
+        _ heat: Volume, _ source: ScanSource, _ labels: Volume?, _ caption: OverlayCaption, _ range: ScaleRange
+    ) throws -> OverlayRenderer {
+        let style = style(source, range: range)
+        switch source {
+        case .volume(let image):
+            return try OverlayRenderer(scan: image.volume, heat: heat, mask: labels, style: style, caption: caption)
+        case .picture(let picture):
+            return try OverlayRenderer(picture: picture, heat: heat, mask: labels, style: style, caption: caption)
+        }
     }
 }

@@ -21,6 +21,7 @@ public struct Plan: Sendable {
     public let heatmaps: [ExportSettings.HeatmapGrid]
     public let encoding: NIfTIWriter.Encoding
     public let drawsOverlays: Bool
+    public let writesPage: Bool
     /// What was decided because nobody said otherwise, and how to say it.
     public let assumptions: [String]
     /// Everything that matters for the results; its hash is in every ledger.
@@ -91,6 +92,7 @@ public struct Plan: Sendable {
         heatmaps = words.exports.heatmaps ?? [.scan, .tap]
         encoding = NIfTIWriter.Encoding(rawValue: (words.exports.datatype ?? .float32).rawValue)!
         drawsOverlays = words.exports.overlays ?? true
+        writesPage = words.exports.page ?? true
         if drawing.scale == .folder, drawsOverlays, heatmaps.isEmpty {
             throw Failure(
                 .pipeline, given.source?.path ?? "pipeline", expected: "exports.heatmaps with scan or tap",
@@ -100,7 +102,7 @@ public struct Plan: Sendable {
         self.assumptions = assumptions
         settings = Self.settings(
             words, explainer: explainer, preparation: preparation, drawing: drawing, heatmaps: heatmaps,
-            encoding: encoding, drawsOverlays: drawsOverlays)
+            encoding: encoding, drawsOverlays: drawsOverlays, writesPage: writesPage)
         settingsHash = SHA256.hex(settings.serialized(pretty: false))
     }
 
@@ -178,9 +180,13 @@ public struct Plan: Sendable {
         }
     }
 
+    /// Whether pictures have to wait for the scale of the whole folder, and are then drawn from the written heatmaps.
+    var drawsOnFolderScale: Bool { drawing.scale == .folder && !heatmaps.isEmpty }
+
     private static func settings(
         _ words: PipelineFile, explainer: Explainer, preparation: PreparationPlan, drawing: Drawing,
-        heatmaps: [ExportSettings.HeatmapGrid], encoding: NIfTIWriter.Encoding, drawsOverlays: Bool
+        heatmaps: [ExportSettings.HeatmapGrid], encoding: NIfTIWriter.Encoding, drawsOverlays: Bool,
+        writesPage: Bool
     ) -> JSON {
         let methods: [JSON] = (words.methods ?? []).map { choice in
             .object(
@@ -209,7 +215,7 @@ public struct Plan: Sendable {
         let taps: [JSON] = (words.taps ?? []).map { .text($0) }
         let exports: [(String, JSON)] = [
             ("heatmaps", .array(heatmaps.map { .text($0.rawValue) })), ("datatype", .text(encoding.rawValue)),
-            ("overlays", .bool(drawsOverlays)),
+            ("overlays", .bool(drawsOverlays)), ("page", .bool(writesPage)),
         ]
         let members: [(String, JSON)] = [
             ("tool", .text(Product.signature)), ("input", .object(input)), ("network", .object(network)),

@@ -50,6 +50,17 @@ public struct PreparationPlan: Sendable {
 
     var json: JSON { .array(summary.map { .text($0) }) }
 
+    /// The window of HU that the network sees, where the preparation has one.
+    var window: HUWindow? {
+        for step in preparation.steps {
+            if let step = step as? ScaleIntensityRangeStep, step.aMin < step.aMax {
+                return HUWindow(lower: step.aMin, upper: step.aMax)
+            }
+            if let step = step as? WindowChannelsStep { return step.windows.first }
+        }
+        return nil
+    }
+
     init(
         _ words: PipelineFile, network: Network, inputName: String, forPictures: Bool, assumptions: inout [String]
     ) throws {

@@ -37,10 +37,8 @@ public struct ScanJob: Sendable {
     public func run() throws -> ScanReport {
         let worker = ScanWorker(plan: plan, folder: folder, scan: scan, stop: stop)
         let report = try worker.run()
-        if plan.drawsOverlays, plan.drawing.scale == .folder {
-            // A folder of one scan shares its scale with nobody.
-            try worker.drawShared([:], scale: .text("own"))
-        }
+        // A folder of one scan shares its scale with nobody.
+        if worker.waitsForFolder { try worker.finish([:], scale: .text("own")) }
         return report
     }
 }

@@ -2,6 +2,7 @@ import Explanations
 import Failures
 import Foundation
 import Rendering
+import Reports
 import Volumes
 
 /// Explains one scan: read, prepare, explain, place, write, draw.
@@ -10,7 +11,16 @@ struct ScanWorker: Sendable {
     /// The scan's results folder.
     let folder: URL
     let scan: FoundScan
+    /// Whether the scan is one of a folder's, whose page and scale it shares.
+    var isInFolder = false
     var stop = StopRequest.process
+
+    static let thumbnailName = "thumbnail.jpg"
+
+    /// Whether something of this scan can only be finished when all maps of the folder are known.
+    var waitsForFolder: Bool {
+        plan.drawsOnFolderScale && (plan.drawsOverlays || plan.writesPage) || plan.writesPage && isInFolder
+    }
 
     /// Hashes of what the results depend on.
     func inputs() throws -> [ScanLedger.Entry] {
@@ -29,7 +39,7 @@ struct ScanWorker: Sendable {
             && ledger.outputsAreWhole(in: folder)
     }
 
-    /// Does everything for this scan but pictures on a scale that the folder shares.
+    /// Does everything for this scan but what ``finish(_:scale:)`` adds.
     ///
     /// The ledger is written last: without it, the folder's content counts as nothing.
     func run() throws -> ScanReport {
@@ -46,6 +56,14 @@ struct ScanWorker: Sendable {
 
         var outputs: [URL] = []
         var maps: [JSON] = []
+        var page = watch.time("page") {
+            plan.writesPage
+                ? ScanPage(
+                    scan, source, found, labels: labels, plan: plan, inputs: inputs,
+                    folderPage: isInFolder ? "../\(ScanPage.fileName)" : nil) : nil
+        }
+        let thumbnail =
+            plan.writesPage && !found.explanations.isEmpty ? folder.appendingPathComponent(Self.thumbnailName) : nil
         let stems = Self.stems(of: found.explanations)
         for (explanation, stem) in zip(found.explanations, stems) {
             let heat = try watch.time("place") { try explanation.placed(on: source.grid, seen: found.seen) }
@@ -65,15 +83,30 @@ struct ScanWorker: Sendable {
                     try draw(heat, source, labels, caption: description.caption(scan.stem), stem: stem, shared: nil)
                 }
             }
+            try watch.time("page") {
+                try page?.add(explanation, heat: heat, measures: measures)
+                if let thumbnail, maps.isEmpty, !plan.drawsOnFolderScale {
+                    try writeThumbnail(heat, source, labels, to: thumbnail, shared: nil)
+                    outputs.append(thumbnail)
+                }
+            }
             outputs += files + pictures
             maps.append(description.json(files: files.map(relative), pictures: pictures.map(relative)))
             try stop.check()
         }
-        let results = results(source, found, maps: maps, inputs: inputs)
+        let warnings = warnings(source, found)
+        let heatmaps = outputs.map(relative).filter { $0.hasSuffix(".nii.gz") }
+        let pageURL = try watch.time("page") {
+            try page?.write(warnings: warnings, links: heatmaps + ["results.json"], to: folder)
+        }
+        if let pageURL { outputs.append(pageURL) }
+        var results = results(source, found, maps: maps, inputs: inputs, warnings: warnings)
+        results = results.setting("page", .text(pageURL.map(relative)))
+        results = results.setting("thumbnail", .text(thumbnail.map(relative)))
         let resultsURL = folder.appendingPathComponent("results.json")
         try AtomicFile.write(results.serialized(), to: resultsURL)
         outputs.append(resultsURL)
-        let scale: JSON = plan.drawsOverlays && plan.drawing.scale == .folder ? .text("pending") : .null
+        let scale: JSON = waitsForFolder ? .text("pending") : .null
         try ScanLedger(
             inputs: inputs, network: plan.networkFiles, settings: plan.settingsHash, scale: scale,
             outputs: try outputs.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
@@ -158,15 +191,26 @@ struct ScanWorker: Sendable {
             montage: folder.appendingPathComponent("\(scan.name)_\(stem)_montage.png"))
     }
 
+    private func writeThumbnail(
+        _ heat: Volume, _ source: ScanSource, _ labels: LabelMap?, to url: URL, shared: ScaleRange?
+    ) throws {
+        let picture = try plan.drawing.thumbnail(
+            heat, over: source, labels: labels?.mask, range: plan.drawing.range(of: heat, shared: shared))
+        try AtomicFile.write(picture, to: url)
+    }
+
+    private func warnings(_ source: ScanSource, _ found: FoundExplanations) -> [String] {
+        var warnings = source.warnings + found.notes
+        if source.grid.count > 0, scan.labels == nil, let labels = plan.words.input.labels {
+            warnings.append("no label map '\(labels.replacing("{stem}", with: scan.stem))' beside the scan")
+        }
+        return warnings
+    }
+
     private func results(
-        _ source: ScanSource, _ found: FoundExplanations, maps: [JSON], inputs: [ScanLedger.Entry]
+        _ source: ScanSource, _ found: FoundExplanations, maps: [JSON], inputs: [ScanLedger.Entry], warnings: [String]
     ) -> JSON {
         let grid = source.grid
-        var warnings = source.warnings + found.notes
-        if source.grid.count > 0, scan.labels == nil, plan.words.input.labels != nil {
-            warnings.append(
-                "no label map '\(plan.words.input.labels!.replacing("{stem}", with: scan.stem))' beside the scan")
-        }
         return .object([
             ("version", .number(1)), ("tool", .text(Product.signature)),
             (
@@ -202,17 +246,35 @@ struct ScanWorker: Sendable {
         return tops
     }
 
-    /// Draws the pictures of a scan that is done, from its written heatmaps, on the folder's scale.
+    /// Gives a scan that is done what had to wait for the folder: pictures on its scale, drawn from the written heatmaps, and
+    /// the scale in the page.
     ///
-    /// - Parameter scale: the scale as the ledger keeps it; nothing is done where the pictures have it already.
-    func drawShared(_ ranges: [String: ScaleRange], scale: JSON) throws {
+    /// - Parameter scale: the scale as the ledger keeps it; nothing is done where the scan has it already.
+    func finish(_ ranges: [String: ScaleRange], scale: JSON) throws {
         guard var ledger = ScanLedger.read(from: folder), ledger.scale != scale else { return }
+        // From here on the folder is not whole until its new ledger is written.
+        try? FileManager.default.removeItem(at: folder.appendingPathComponent(ScanLedger.fileName))
+        if plan.drawsOnFolderScale { try drawShared(ranges, &ledger) }
+        if plan.writesPage, isInFolder {
+            let url = folder.appendingPathComponent(ScanPage.fileName)
+            try ReviewPage.setFolderScales(ranges.mapValues { Double($0.top) }, inPageAt: url)
+            try replace(url, in: &ledger)
+        }
+        ledger.scale = scale
+        try ledger.write(to: folder)
+    }
+
+    private func replace(_ url: URL, in ledger: inout ScanLedger) throws {
+        let entry = try ScanLedger.Entry(of: url, as: relative(url), kind: .output)
+        ledger.outputs.removeAll { $0.path == entry.path }
+        ledger.outputs.append(entry)
+    }
+
+    private func drawShared(_ ranges: [String: ScaleRange], _ ledger: inout ScanLedger) throws {
         let resultsURL = folder.appendingPathComponent("results.json")
         let results = try JSON5Parser.parse(try Data(contentsOf: resultsURL), named: resultsURL.path, kind: .output)
         let source = try ScanSource.read(scan.url, volume: plan.words.input.volume)
         let labels = try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: source.grid) }
-        // From here on the folder is not whole until its new ledger is written.
-        try? FileManager.default.removeItem(at: folder.appendingPathComponent(ScanLedger.fileName))
         var maps: [JSON] = []
         for map in results["maps"]?.array ?? [] {
             try stop.check()
@@ -220,19 +282,26 @@ struct ScanWorker: Sendable {
                 try? FileManager.default.removeItem(at: folder.appendingPathComponent(old))
                 ledger.outputs.removeAll { $0.path == old }
             }
+            if !plan.drawsOverlays, !maps.isEmpty { break }
             let heat = try writtenHeat(map, on: source.grid)
-            let stem = map["stem"]?.text ?? "map"
-            let pictures = try draw(
-                heat, source, labels, caption: MapDescription.caption(of: map, scan: scan.stem), stem: stem,
-                shared: map["method"]?.text.flatMap { ranges[$0] })
+            let shared = map["method"]?.text.flatMap { ranges[$0] }
+            if plan.writesPage, maps.isEmpty {
+                let url = folder.appendingPathComponent(Self.thumbnailName)
+                try writeThumbnail(heat, source, labels, to: url, shared: shared)
+                try replace(url, in: &ledger)
+            }
+            var pictures: [URL] = []
+            if plan.drawsOverlays {
+                pictures = try draw(
+                    heat, source, labels, caption: MapDescription.caption(of: map, scan: scan.stem),
+                    stem: map["stem"]?.text ?? "map", shared: shared)
+            }
             ledger.outputs += try pictures.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
             maps.append(map.setting("pictures", .array(pictures.map { .text(relative($0)) })))
         }
+        if !plan.drawsOverlays { return }
         try AtomicFile.write(results.setting("maps", .array(maps)).serialized(), to: resultsURL)
-        ledger.outputs.removeAll { $0.path == "results.json" }
-        ledger.outputs.append(try ScanLedger.Entry(of: resultsURL, as: "results.json", kind: .output))
-        ledger.scale = scale
-        try ledger.write(to: folder)
+        try replace(resultsURL, in: &ledger)
     }
 
     /// A map on the scan's grid, from the files it was written to.

@@ -127,6 +127,7 @@ public struct ExportSettings: Sendable, Hashable {
     public var heatmaps: [HeatmapGrid]?
     public var datatype: Datatype?
     public var overlays: Bool?
+    public var page: Bool?
 
     /// On which grid a heatmap volume is written.
     public enum HeatmapGrid: String, Sendable, Hashable, CaseIterable {
@@ -153,6 +154,7 @@ public struct ExportSettings: Sendable, Hashable {
         }
         datatype = try keys.choice("datatype", Datatype.self)
         overlays = try keys.flag("overlays")
+        page = try keys.flag("page")
     }
 
     func completed(by other: ExportSettings) -> ExportSettings {
@@ -160,6 +162,7 @@ public struct ExportSettings: Sendable, Hashable {
         result.heatmaps = heatmaps ?? other.heatmaps
         result.datatype = datatype ?? other.datatype
         result.overlays = overlays ?? other.overlays
+        result.page = page ?? other.page
         return result
     }
 }

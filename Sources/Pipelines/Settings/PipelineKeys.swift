@@ -170,5 +170,8 @@ public enum PipelineKeys {
                 "datatype", "one of float32, int16, uint8", standard: "\"float32\"",
                 "Numbers of the heatmap volumes; the integer forms are compact and carry a slope."),
             KeyDescription("overlays", "true or false", standard: "true", "Draw overlay PNGs."),
+            KeyDescription(
+                "page", "true or false", standard: "true",
+                "Write a page (`index.html`) to review each scan with in a browser, and one for the folder."),
         ])
 }

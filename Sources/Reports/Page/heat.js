@@ -19,7 +19,7 @@ const state = {
   exponent: manifest.style.exponent,
   isSigned: manifest.style.isSigned,
   map: manifest.style.colourMap,
-  scale: "own",
+  scale: manifest.style.scale,
   part: 1,
   hasContours: false,
   hasOutline: true,
@@ -41,12 +41,14 @@ const heatValue = (heat, code) => (code - heat.layer.zero) * heat.layer.step;
 
 const currentHeat = () => (state.heat >= 0 && heats[state.heat].codes ? heats[state.heat] : null);
 
+// The scales that there are for a map, in the order in which the key goes through them.
+const scalesOf = (heat) => ["own", folderScale[heat.id] > 0 && "folder", manifest.style.fixedTop > 0 && "fixed"].filter(Boolean);
+
 // The raw value at the warm end of the scale.
 function scaleTop(heat) {
   const own = state.isSigned ? Math.max(heat.highest, -heat.lowest) : Math.max(heat.highest, 0);
-  const folder = folderScale[heat.id];
-  const top = state.scale === "folder" && folder > 0 ? folder : own;
-  return top * state.part;
+  const tops = { own, folder: folderScale[heat.id], fixed: manifest.style.fixedTop };
+  return (tops[state.scale] > 0 ? tops[state.scale] : own) * state.part;
 }
 
 const alphaOf = (strength) => strength > state.threshold

@@ -163,7 +163,8 @@ function section(key, ...children) {
 function answerSection() {
   const { answer } = manifest;
   if (!answer) return null;
-  const hasShares = answer.rows.some(({ probability }) => typeof probability === "number");
+  const has = (key) => answer.rows.some((row) => typeof row[key] === "number");
+  const hasShares = has("probability");
   const body = make("tbody");
   for (const row of answer.rows) {
     const cell = make("td", {}, row.label);
@@ -174,11 +175,13 @@ function answerSection() {
     }
     body.append(make("tr", { class: row.isExplained ? "explained" : "" }, cell,
       hasShares ? make("td", { class: "number" }, typeof row.probability === "number" ? fixed(row.probability, 4) : "–") : null,
-      make("td", { class: "number" }, number(row.logit, 5))));
+      has("logit") ? make("td", { class: "number" }, number(row.logit, 5)) : null,
+      has("voxels") ? make("td", { class: "number" }, typeof row.voxels === "number" ? String(row.voxels) : "–") : null));
   }
   const heads = make("tr", {}, make("th", { scope: "col" }, word("class")),
     hasShares ? make("th", { scope: "col", class: "number" }, word("probability")) : null,
-    make("th", { scope: "col", class: "number" }, word("logit")));
+    has("logit") ? make("th", { scope: "col", class: "number" }, word("logit")) : null,
+    has("voxels") ? make("th", { scope: "col", class: "number" }, word("voxels")) : null);
   return section("answer",
     make("div", { class: "answer-scroll", tabindex: answer.rows.length > 8 ? "0" : false },
       make("table", { class: "answer" }, make("thead", {}, heads), body)),
@@ -192,10 +195,12 @@ function heatSection() {
   controls.map = () => { maps.value = state.map; };
   const scales = make("select", { id: "c-scale", onchange: () => { state.scale = scales.value; heatChanged("marks"); } });
   controls.scale = () => {
-    const hasFolder = folderScale[heats[state.heat].id] > 0;
+    const known = scalesOf(heats[state.heat]);
+    const hasFolder = known.includes("folder");
     scales.replaceChildren(make("option", { value: "own" }, word("scaleOwn")),
       make("option", { value: "folder", disabled: !hasFolder }, word(hasFolder ? "scaleFolder" : "scaleFolderUnknown")));
-    scales.value = hasFolder ? state.scale : "own";
+    if (known.includes("fixed")) scales.append(make("option", { value: "fixed" }, word("scaleFixed", { top: number(manifest.style.fixedTop, 3) })));
+    scales.value = known.includes(state.scale) ? state.scale : "own";
   };
   const bar = make("canvas", { id: "scale-bar", width: 512, height: 1, "aria-hidden": "true" });
   const ends = make("div");
@@ -452,8 +457,9 @@ const pageKeys = {
   m: nextMethod,
   t: nextTarget,
   s: () => {
-    if (state.heat < 0 || !(folderScale[heats[state.heat].id] > 0)) return;
-    state.scale = state.scale === "own" ? "folder" : "own";
+    if (state.heat < 0) return;
+    const known = scalesOf(heats[state.heat]);
+    state.scale = known[(known.indexOf(state.scale) + 1) % known.length];
     heatChanged("marks");
   },
   l: switchLanguage,
@@ -485,7 +491,8 @@ function showVerdict() {
   const { answer } = manifest;
   const winner = answer?.rows.find(({ isExplained }) => isExplained) || answer?.rows[0];
   if (!winner) return void ($("verdict").textContent = manifest.subtitle || "");
-  const share = typeof winner.probability === "number" ? `${word("probability")} ${fixed(winner.probability, 3)}` : `${word("logit")} ${number(winner.logit)}`;
+  const share = typeof winner.probability === "number" ? `${word("probability")} ${fixed(winner.probability, 3)}`
+    : typeof winner.voxels === "number" ? `${winner.voxels} ${word("voxels")}` : `${word("logit")} ${number(winner.logit)}`;
   $("verdict").textContent = [manifest.subtitle, `${winner.label}: ${share}`].filter(Boolean).join(" · ");
 }
 

@@ -22,7 +22,8 @@ struct ITKSNAPWorkspace {
         func path(_ way: String) throws -> String {
             let parts = way.split(separator: "/")
             let up = parts.prefix { $0 == ".." }.count
-            return try XML.attribute("/" + (saved.dropLast(up) + parts.dropFirst(up).map(String.init)).joined(separator: "/"))
+            return try XML.attribute(
+                "/" + (saved.dropLast(up) + parts.dropFirst(up).map(String.init)).joined(separator: "/"))
         }
         let scanRange = ViewerScene.range(scene.scan)
         let heatRange = ViewerScene.range(scene.heat)
@@ -31,7 +32,8 @@ struct ITKSNAPWorkspace {
             0, path: try path(ways[0]), role: "MainRole", alpha: "255", sticky: 0, preset: "Grayscale",
             curve: curve(Double(scene.window.lower)...Double(scene.window.upper), in: scanRange), name: scene.name)
         let heat = layer(
-            1, path: try path(ways[1]), role: "OverlayRole", alpha: "\(scene.style.alpha.opacity)", sticky: 1, preset: preset,
+            1, path: try path(ways[1]), role: "OverlayRole", alpha: "\(scene.style.alpha.opacity)", sticky: 1,
+            preset: preset,
             curve: curve(lower...Double(scene.top), in: heatRange), name: "\(scene.name) heat")
         return """
             <?xml version="1.0" encoding="UTF-8" ?>
@@ -74,7 +76,8 @@ struct ITKSNAPWorkspace {
     }
 
     private func layer(
-        _ number: Int, path: String, role: String, alpha: String, sticky: Int, preset: String, curve: [Double], name: String
+        _ number: Int, path: String, role: String, alpha: String, sticky: Int, preset: String, curve: [Double],
+        name: String
     ) -> () throws -> String {
         let points = curve.enumerated().map { index, place in
             """

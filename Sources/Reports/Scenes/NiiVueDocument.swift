@@ -10,12 +10,19 @@ struct NiiVueDocument {
         let colormap: String
         let colormapNegative: String
         let opacity: Double
-        let cal_min: Float
-        let cal_max: Float
+        let calMin: Float
+        let calMax: Float
         let useQFormNotSForm = false
         let trustCalMinMax = true
         let visible = true
         let colorbarVisible: Bool
+
+        // As the document spells them.
+        enum CodingKeys: String, CodingKey {
+            case name, colormap, colormapNegative, opacity, useQFormNotSForm, trustCalMinMax, visible, colorbarVisible
+            case calMin = "cal_min"
+            case calMax = "cal_max"
+        }
     }
 
     private struct Document: Encodable {
@@ -40,18 +47,20 @@ struct NiiVueDocument {
         let images = [
             Image(
                 name: NiiVueDocument.name(scene.scanFile), colormap: "gray", colormapNegative: "", opacity: 1,
-                cal_min: scene.window.lower, cal_max: scene.window.upper, colorbarVisible: false),
+                calMin: scene.window.lower, calMax: scene.window.upper, colorbarVisible: false),
             // What lies below cal_min is not shown. On signed maps NiiVue colours negative values by a map of their own.
             Image(
-                name: NiiVueDocument.name(scene.heatFile), colormap: scale.isSigned ? "warm" : NiiVueDocument.map(scene.colourMap),
+                name: NiiVueDocument.name(scene.heatFile),
+                colormap: scale.isSigned ? "warm" : NiiVueDocument.map(scene.colourMap),
                 colormapNegative: scale.isSigned ? "winter" : "", opacity: scene.style.alpha.opacity,
-                cal_min: scene.threshold, cal_max: scene.top, colorbarVisible: true),
+                calMin: scene.threshold, calMax: scene.top, colorbarVisible: true),
         ]
         let document = Document(
             title: PageText.visible(scene.name), imageOptionsArray: images,
             encodedImageBlobs: try [scene.scanFile, scene.heatFile].map { file in
                 guard let data = try? Data(contentsOf: file) else {
-                    throw Failure(.output, file.path, expected: "a readable file for the NiiVue document", found: "none")
+                    throw Failure(
+                        .output, file.path, expected: "a readable file for the NiiVue document", found: "none")
                 }
                 return data.base64EncodedString()
             }, opts: Document.Options(isRadiologicalConvention: scene.style.isRadiological))

@@ -21,7 +21,8 @@ struct SlicerScene {
         let heat = try volume(
             2, name: "\(scene.name) heat", file: scene.heatFile, colour: colourNode, level: (lower + scene.top) / 2,
             width: scene.top - lower,
-            threshold: scene.scale.isSigned ? nil : (scene.threshold, max(scene.top, Float(ViewerScene.range(scene.heat).upperBound))))
+            threshold: scene.scale.isSigned
+                ? nil : (scene.threshold, max(scene.top, Float(ViewerScene.range(scene.heat).upperBound))))
         let views = ["Red", "Green", "Yellow"].map { tag in
             """
               <SliceComposite id="vtkMRMLSliceCompositeNode\(tag)" name="SliceComposite\(tag)" hideFromEditors="true" \

@@ -13,7 +13,8 @@ struct StoredZip {
     ///
     /// - Throws: ``Failure`` of kind `.output` where sizes go beyond what the format without its 64-bit extension can say.
     mutating func add(_ name: String, _ content: [UInt8]) throws {
-        guard content.count < Int(UInt32.max), bytes.count + content.count + 4096 < Int(UInt32.max), count < 65535 else {
+        guard content.count < Int(UInt32.max), bytes.count + content.count + 4096 < Int(UInt32.max), count < 65535
+        else {
             throw Failure(
                 .output, name, expected: "a session of less than 4 GiB", found: "\(bytes.count + content.count) bytes",
                 remedy: "Use another viewer for this scan.")

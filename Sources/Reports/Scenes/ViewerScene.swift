@@ -101,7 +101,8 @@ public struct ViewerScene: Sendable {
     var fileStem: String {
         let kept = String.UnicodeScalarView(
             name.unicodeScalars.map { scalar in
-                "/\\:*?\"<>|".unicodeScalars.contains(scalar) || PageText.visible(String(scalar)) != String(scalar) ? "_" : scalar
+                "/\\:*?\"<>|".unicodeScalars.contains(scalar) || PageText.visible(String(scalar)) != String(scalar)
+                    ? "_" : scalar
             })
         let stem = String(String(kept).prefix(100))
         return stem.isEmpty || stem.hasPrefix(".") || stem.hasPrefix("-") ? "_" + stem : stem

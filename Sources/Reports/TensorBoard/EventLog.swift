@@ -104,7 +104,7 @@ public struct EventLog: Sendable {
         plugin("_hparams_/experiment") { content in
             content.message(2) { experiment in
                 for name in names {
-                    experiment.message(5) { info in
+                    experiment.message(4) { info in
                         info.text(1, name)
                         switch values[name]! {
                         case .text: info.integer(4, 1)
@@ -114,7 +114,7 @@ public struct EventLog: Sendable {
                     }
                 }
                 for metric in metrics {
-                    experiment.message(6) { info in info.message(1) { $0.text(2, metric) } }
+                    experiment.message(5) { info in info.message(1) { $0.text(2, metric) } }
                 }
             }
         }
