@@ -116,7 +116,7 @@ class Loading(PageCase):
             with self.subTest(name):
                 self.open(name)
                 self.assertEqual(self.page.run("typeof hacked"), "undefined")
-                self.assertEqual(self.page.run("document.querySelectorAll('img:not([src^=\"data:image/png\"])').length"), 0)
+                self.assertEqual(self.page.run("document.querySelectorAll('img:not([src^=\"data:image/jpeg\"])').length"), 0)
                 text = self.page.run("document.body.innerText")
                 self.assertIn("<script>hacked=1</script>", text)
                 self.assertIn("⟨U+202E⟩gpj.nii</title>", text)
