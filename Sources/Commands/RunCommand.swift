@@ -38,7 +38,12 @@ enum RunCommand: Subcommand {
                     input.declaration, output.declaration, SharedOptions.model.declaration, only.declaration,
                     limit.declaration,
                 ]),
-            OptionGroup("Files", [SharedOptions.noPage.declaration]),
+            OptionGroup(
+                "Files",
+                [
+                    SharedOptions.noPage.declaration, SharedOptions.export.declaration,
+                    SharedOptions.tensorboard.declaration,
+                ]),
             OptionGroup(
                 "Running",
                 [
@@ -59,7 +64,7 @@ enum RunCommand: Subcommand {
         SharedOptions.begin(arguments, console)
         let reporter = SharedOptions.reporter(arguments, console)
         var words = try PipelineFile.read(URL(fileURLWithPath: arguments.required(pipeline)))
-        if arguments[SharedOptions.noPage] { words.exports.page = false }
+        SharedOptions.exports(arguments, &words)
         let plan = try Plan(words, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) })
         var job = try FolderJob(
             plan: plan, input: URL(fileURLWithPath: arguments.required(input)),
@@ -67,6 +72,7 @@ enum RunCommand: Subcommand {
         )
         job.jobs = arguments[jobs] ?? 1
         job.force = arguments[force]
+        job.tensorboard = arguments[SharedOptions.tensorboard].map { URL(fileURLWithPath: $0) }
         job.stop = console.stop
         if arguments[dryRun] {
             describe(job, console: console)

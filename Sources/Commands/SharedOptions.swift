@@ -4,6 +4,7 @@ import Failures
 import Foundation
 import Pipelines
 import Rendering
+import Reports
 import Workers
 
 /// Options that more than one command has, and how they change a pipeline's words.
@@ -90,6 +91,12 @@ enum SharedOptions {
         }, help: "Slices of each plane: all, or the K hottest.", default: "3")
     static let signed = Flag("signed", help: "Draw negative heat too, in a diverging colour map.")
     static let noOverlays = Flag("no-overlays", help: "Write no pictures.")
+    static let export: Option<[String]> = Option(
+        "export", .list(of: .choice(ExportSettings.viewerNames, "VIEWER")),
+        help: "Write a scene of each map for these viewers: the scan with the heat over it.", repeatable: true)
+    static let tensorboard = Option(
+        "tensorboard", .folder(),
+        help: "Also write TensorBoard event files (images, histograms, scalars, text, hyperparameters) into DIR.")
     static let noPage = Flag("no-page", help: "Write no page to review the results with in a browser.")
     static let datatype = Option(
         "datatype", .choice(ExportSettings.Datatype.allCases.map(\.rawValue)), help: "Numbers of the heatmap volumes.",
@@ -116,7 +123,7 @@ enum SharedOptions {
         "Pictures and files",
         [
             colormap.declaration, view.declaration, planes.declaration, slices.declaration, signed.declaration,
-            noOverlays.declaration, noPage.declaration, datatype.declaration,
+            noOverlays.declaration, noPage.declaration, export.declaration, datatype.declaration,
         ])
 
     /// Sets the width of the workers, and lets Ctrl-C end the command cleanly; to be called before any work.
@@ -148,10 +155,29 @@ enum SharedOptions {
         words.rendering.slices = arguments[slices]
         if arguments[signed] { words.rendering.signed = true }
         if arguments[noOverlays] { words.exports.overlays = false }
-        if arguments[noPage] { words.exports.page = false }
+        exports(arguments, &words)
         words.exports.datatype = arguments[datatype].flatMap(ExportSettings.Datatype.init)
         words.shortcuts = try shortcuts(arguments)
         return words
+    }
+
+    /// What `--no-page` and `--export` say.
+    static func exports(_ arguments: ParsedArguments, _ words: inout PipelineFile) {
+        if arguments[noPage] { words.exports.page = false }
+        let viewers = arguments.all(export).flatMap { $0 }
+        if !viewers.isEmpty { words.exports.viewers = viewers }
+    }
+
+    /// Writes what `fill` adds as the run `name` in the folder of `--tensorboard`; does nothing without that option.
+    ///
+    /// Started again, a run replaces what it wrote before.
+    static func log(_ arguments: ParsedArguments, run name: String, _ fill: (inout EventLog) throws -> Void) throws {
+        guard let root = arguments[tensorboard] else { return }
+        let folder = URL(fileURLWithPath: root).appendingPathComponent(EventLog.folderName(name))
+        var log = EventLog(wallTime: EventLog.now)
+        try fill(&log)
+        EventLog.removeEvents(from: folder)
+        try log.write(toFolder: folder)
     }
 
     private static func shortcuts(_ arguments: ParsedArguments) throws -> PreparationShortcuts {

@@ -1,6 +1,14 @@
 import Volumes
 import Workers
 
+extension OverlayStyle.Window {
+    /// What becomes black and what white.
+    public func ends(of scan: Volume) -> HUWindow {
+        let window = GreyWindow(self, of: scan)
+        return HUWindow(lower: window.lower, upper: window.upper)
+    }
+}
+
 /// The mapping from a scan's values to grey.
 struct GreyWindow: Sendable, Hashable {
     let lower: Float

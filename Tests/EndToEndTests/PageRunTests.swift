@@ -150,6 +150,28 @@ import Volumes
         #expect(try json(sandbox.content("index.html"), "folder-scale") == .object([]))
     }
 
+    /// What the events hold is tested with TensorBoard's own reader (Tests/Viewers).
+    @Test func tensorBoardEventsOfAllScansReplaceEarlierOnes() throws {
+        let sandbox = try Sandbox()
+        try sandbox.addScan("a.nii.gz")
+        let root = sandbox.root.appendingPathComponent("events")
+        func files() throws -> [String] {
+            let run = try #require(FileManager.default.contentsOfDirectory(atPath: root.path).only)
+            #expect(run.hasPrefix("tiny-"))
+            let folder = root.appendingPathComponent(run)
+            return try FileManager.default.contentsOfDirectory(atPath: folder.path).map {
+                folder.appendingPathComponent($0).path
+            }
+        }
+        #expect(sandbox.run("--tensorboard", root.path).code == 0)
+        let first = try #require(try files().only)
+        let size = try Data(contentsOf: URL(fileURLWithPath: first)).count
+        try sandbox.addScan("b.nii.gz", Sandbox.ball(radius: 2))
+        #expect(sandbox.run("--tensorboard", root.path).errors.contains("1 done, 1 unchanged"))
+        let second = try #require(try files().only)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: second)).count > size + size / 2)
+    }
+
     @Test func aScanNamedLikeThePageHasAFolderOfItsOwn() throws {
         let sandbox = try Sandbox()
         try sandbox.addScan("index.html.nii.gz")
@@ -170,4 +192,9 @@ import Volumes
             #expect(text.contains("\\u003cscript\\u003ealert(1)"), "\(path)")
         }
     }
+}
+
+extension Array {
+    /// The element of an array that has one.
+    fileprivate var only: Element? { count == 1 ? self[0] : nil }
 }

@@ -1,4 +1,6 @@
+import Failures
 import Foundation
+import Rendering
 import Testing
 import TestSupport
 
@@ -44,6 +46,35 @@ import TestSupport
         let flat = Histogram([2, 2, 2], buckets: 30)
         #expect(flat.counts == [3] && flat.lowest == 2 && flat.highest == 2)
         #expect(Histogram([.nan], buckets: 4).limits.isEmpty)
+    }
+
+    @Test func aLogWrittenPieceByPieceIsTheSame() {
+        let whole = sample().bytes
+        var log = sample()
+        var pieces = log.drained()
+        log.addScalar("x", 1)
+        pieces += log.drained()
+        #expect(log.bytes.isEmpty && pieces.starts(with: whole) && pieces.count > whole.count)
+    }
+
+    @Test func pngFilesSayTheirSize() throws {
+        let png = [UInt8](try PNG.encode(Picture(width: 7, height: 5, layout: .rgb, filledWith: .white)))
+        var (told, found) = (EventLog(wallTime: 1), EventLog(wallTime: 1))
+        told.addImage("a", png: png, width: 7, height: 5, channels: 3)
+        try found.addImage("a", png: png)
+        #expect(told.bytes == found.bytes)
+        #expect(throws: Failure.self) { try found.addImage("a", png: Array(png.prefix(20))) }
+        #expect(throws: Failure.self) { try found.addImage("a", png: [UInt8](repeating: 0, count: 99)) }
+    }
+
+    @Test func oldEventsOfOursGoAndOthersStay() throws {
+        let folder = Fixtures.temporaryFolder("events")
+        try EventLog(wallTime: 1).write(toFolder: folder)
+        let other = folder.appendingPathComponent("events.out.tfevents.1.host.1.0")
+        try Data().write(to: other)
+        EventLog.removeEvents(from: folder)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [other.lastPathComponent])
+        #expect(EventLog.folderName("../a b/<c>") == "_.._a_b__c_")
     }
 
     @Test func fileNameIsTensorBoards() throws {

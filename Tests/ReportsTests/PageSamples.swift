@@ -113,6 +113,12 @@ struct PageSamples {
     func large() throws {
         let (scan, mask) = try SyntheticScan.chest()
         let (thin, thinMask) = SyntheticScan.thin(scan, mask, slices: 300)
+        // The real run's own scans (script/test-browser).
+        let scans = SyntheticScan.pages!.appendingPathComponent("run-real-scans")
+        var writer = NIfTIWriter()
+        writer.encoding = .int16
+        try writer.write(thin, to: scans.appendingPathComponent("thin.nii.gz"))
+        try writer.write(scan, to: scans.appendingPathComponent("lung1_chest.nii.gz"))
         let page = SyntheticScan.page(of: thin, mask: thinMask, title: "512×512×300")
         let began = Date()
         let summary = try page.write(to: place("large/index.html"))

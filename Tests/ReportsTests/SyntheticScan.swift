@@ -1,5 +1,5 @@
-import CZlib
 import Foundation
+import Rendering
 import TestSupport
 import Volumes
 
@@ -281,20 +281,17 @@ enum SyntheticScan {
         return page
     }
 
-    /// A small grey picture.
+    /// A picture with the size and the noise of a scan's thumbnail.
     static func thumbnail() throws -> [UInt8] {
-        // 8×8 PNG, made by hand: signature, IHDR, one stored IDAT, IEND.
-        let rows = (0..<8).flatMap { y -> [UInt8] in [0] + (0..<8).map { x -> UInt8 in UInt8(16 * x + 12 * y) } }
-        func chunk(_ name: String, _ body: [UInt8]) -> [UInt8] {
-            let content = Array(name.utf8) + body
-            let check = UInt32(content.withUnsafeBufferPointer { crc32(0, $0.baseAddress, UInt32($0.count)) })
-            func bigEndian(_ value: UInt32) -> [UInt8] { withUnsafeBytes(of: value.bigEndian) { Array($0) } }
-            return bigEndian(UInt32(body.count)) + content + bigEndian(check)
+        var random = SplitMix(seed: 9)
+        var pixels: [UInt8] = []
+        for y in 0..<144 {
+            for x in 0..<144 {
+                let body = hypot(Double(x) - 72, Double(y) - 72) < 60 ? 150.0 : 20
+                let grey = UInt8(body + random.unit() * 16 + Double((x / 9 + y / 9) % 4) * 12)
+                pixels += x > 50 && x < 70 && y > 60 && y < 76 ? [240, grey / 2, 30] : [grey, grey, grey]
+            }
         }
-        var png: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
-        png += chunk("IHDR", [0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0, 0])
-        png += chunk("IDAT", try Deflate.compress(rows, as: .general))
-        png += chunk("IEND", [])
-        return png
+        return [UInt8](try JPEG.encode(Picture(width: 144, height: 144, layout: .rgb, pixels: pixels), quality: 80))
     }
 }

@@ -12,6 +12,8 @@ public struct FolderJob: Sendable {
     public let scans: [FoundScan]
     public var jobs = 1
     public var force = false
+    /// Where TensorBoard's event files go, if they are wanted.
+    public var tensorboard: URL?
     public var stop = StopRequest.process
     public var observe: @Sendable (RunEvent) -> Void = { _ in }
 
@@ -81,7 +83,9 @@ public struct FolderJob: Sendable {
 
         if !summary.isInterrupted { summary = finish(summary, outcomes) }
         summary.seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
-        try FolderSummary(job: self, summary: summary, outcomes: outcomes).write()
+        let written = FolderSummary(job: self, summary: summary, outcomes: outcomes)
+        try written.write()
+        if let tensorboard { try FolderEvents(job: self, lines: written.lines).write(to: tensorboard) }
         observe(.ended(summary))
         return summary
     }

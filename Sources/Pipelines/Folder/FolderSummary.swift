@@ -31,7 +31,7 @@ struct FolderSummary {
         let timings: [(stage: String, seconds: Double)]
     }
 
-    private var lines: [Line] {
+    var lines: [Line] {
         let failures = Dictionary(summary.failed.map { ($0.scan.path, $0.failure) }) { first, _ in first }
         return zip(job.scans, outcomes).map { scan, outcome in
             if let failure = failures[scan.path] {

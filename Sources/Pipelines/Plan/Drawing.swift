@@ -74,7 +74,10 @@ public struct Drawing: Sendable {
 
     func style(_ source: ScanSource, range: ScaleRange) -> OverlayStyle {
         var style = OverlayStyle()
-        style.window = Self.window(window, source)
+        if case .volume(let image) = source {
+            let isCT = image.statistics.notCTReason == nil
+            style.window = Self.window(window, of: image.volume, isCT: isCT)
+        }
         style.colourMap = colourMap
         style.isSigned = isSigned
         style.scale = range
@@ -88,7 +91,10 @@ public struct Drawing: Sendable {
         return style
     }
 
-    private static func window(_ window: RenderingSettings.Window, _ source: ScanSource) -> OverlayStyle.Window {
+    /// The grey window that the words mean for a scan.
+    public static func window(
+        _ window: RenderingSettings.Window, of volume: Volume, isCT: Bool
+    ) -> OverlayStyle.Window {
         switch window {
         case .range(let range):
             return .hu(HUWindow(lower: Float(range.lowerBound), upper: Float(range.upperBound)), name: "")
@@ -97,16 +103,15 @@ public struct Drawing: Sendable {
         case .named("bone"): return .bone
         case .named("brain"): return .brain
         case .named("abdomen"): return .abdomen
-        case .named: return automatic(source)
+        case .named: return isCT ? automatic(volume) : .automatic
         }
     }
 
-    /// Lung for CT that shows lung, abdomen for other CT, the scan's own range for what is not in HU.
-    private static func automatic(_ source: ScanSource) -> OverlayStyle.Window {
-        guard case .volume(let image) = source, image.statistics.notCTReason == nil else { return .automatic }
+    /// Lung for CT that shows lung, abdomen for other CT.
+    private static func automatic(_ volume: Volume) -> OverlayStyle.Window {
         var lung = 0
         var denser = 0
-        for value in image.volume.voxels {
+        for value in volume.voxels {
             if value > -600 { denser += 1 } else if value > -950 { lung += 1 }
         }
         return Double(lung) > 0.15 * Double(denser) ? .lung : .abdomen

@@ -4,6 +4,7 @@ import Foundation
 import Networks
 import Preparations
 import Rendering
+import Reports
 import Tensors
 import Volumes
 
@@ -22,6 +23,8 @@ public struct Plan: Sendable {
     public let encoding: NIfTIWriter.Encoding
     public let drawsOverlays: Bool
     public let writesPage: Bool
+    /// For which scenes are written.
+    public let viewers: [Viewer]
     /// What was decided because nobody said otherwise, and how to say it.
     public let assumptions: [String]
     /// Everything that matters for the results; its hash is in every ledger.
@@ -93,6 +96,14 @@ public struct Plan: Sendable {
         encoding = NIfTIWriter.Encoding(rawValue: (words.exports.datatype ?? .float32).rawValue)!
         drawsOverlays = words.exports.overlays ?? true
         writesPage = words.exports.page ?? true
+        let names = words.exports.viewers ?? []
+        viewers = Viewer.allCases.filter { names.contains($0.rawValue) }
+        if !viewers.isEmpty, !heatmaps.contains(.scan) {
+            throw Failure(
+                .pipeline, given.source?.path ?? "pipeline", expected: "exports.heatmaps with scan",
+                found: "none on the scan's voxels, and viewers to write scenes for",
+                remedy: "Viewers lay the heatmap on the scan's own voxels over the scan.")
+        }
         if drawing.scale == .folder, drawsOverlays, heatmaps.isEmpty {
             throw Failure(
                 .pipeline, given.source?.path ?? "pipeline", expected: "exports.heatmaps with scan or tap",
@@ -102,7 +113,7 @@ public struct Plan: Sendable {
         self.assumptions = assumptions
         settings = Self.settings(
             words, explainer: explainer, preparation: preparation, drawing: drawing, heatmaps: heatmaps,
-            encoding: encoding, drawsOverlays: drawsOverlays, writesPage: writesPage)
+            encoding: encoding, drawsOverlays: drawsOverlays, writesPage: writesPage, viewers: viewers)
         settingsHash = SHA256.hex(settings.serialized(pretty: false))
     }
 
@@ -186,7 +197,7 @@ public struct Plan: Sendable {
     private static func settings(
         _ words: PipelineFile, explainer: Explainer, preparation: PreparationPlan, drawing: Drawing,
         heatmaps: [ExportSettings.HeatmapGrid], encoding: NIfTIWriter.Encoding, drawsOverlays: Bool,
-        writesPage: Bool
+        writesPage: Bool, viewers: [Viewer]
     ) -> JSON {
         let methods: [JSON] = (words.methods ?? []).map { choice in
             .object(
@@ -216,6 +227,7 @@ public struct Plan: Sendable {
         let exports: [(String, JSON)] = [
             ("heatmaps", .array(heatmaps.map { .text($0.rawValue) })), ("datatype", .text(encoding.rawValue)),
             ("overlays", .bool(drawsOverlays)), ("page", .bool(writesPage)),
+            ("viewers", .array(viewers.map { .text($0.rawValue) })),
         ]
         let members: [(String, JSON)] = [
             ("tool", .text(Product.signature)), ("input", .object(input)), ("network", .object(network)),

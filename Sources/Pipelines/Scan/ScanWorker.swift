@@ -19,7 +19,8 @@ struct ScanWorker: Sendable {
 
     /// Whether something of this scan can only be finished when all maps of the folder are known.
     var waitsForFolder: Bool {
-        plan.drawsOnFolderScale && (plan.drawsOverlays || plan.writesPage) || plan.writesPage && isInFolder
+        plan.drawsOnFolderScale && (plan.drawsOverlays || plan.writesPage || !plan.viewers.isEmpty)
+            || plan.writesPage && isInFolder
     }
 
     /// Hashes of what the results depend on.
@@ -64,6 +65,7 @@ struct ScanWorker: Sendable {
         }
         let thumbnail =
             plan.writesPage && !found.explanations.isEmpty ? folder.appendingPathComponent(Self.thumbnailName) : nil
+        outputs += try watch.time("write") { try writeSceneScan(source) }
         let stems = Self.stems(of: found.explanations)
         for (explanation, stem) in zip(found.explanations, stems) {
             let heat = try watch.time("place") { try explanation.placed(on: source.grid, seen: found.seen) }
@@ -90,8 +92,14 @@ struct ScanWorker: Sendable {
                     outputs.append(thumbnail)
                 }
             }
-            outputs += files + pictures
-            maps.append(description.json(files: files.map(relative), pictures: pictures.map(relative)))
+            var scenes: [URL] = []
+            if !plan.drawsOnFolderScale {
+                scenes = try watch.time("scenes") { try writeScenes(heat, source, stem: stem, shared: nil) }
+            }
+            outputs += files + pictures + scenes
+            maps.append(
+                description.json(files: files.map(relative), pictures: pictures.map(relative))
+                    .setting("scenes", .array(scenes.map { .text(relative($0)) })))
             try stop.check()
         }
         let warnings = warnings(source, found)
@@ -278,11 +286,12 @@ struct ScanWorker: Sendable {
         var maps: [JSON] = []
         for map in results["maps"]?.array ?? [] {
             try stop.check()
-            for old in map["pictures"]?.array?.compactMap(\.text) ?? [] {
+            let replaced = (map["pictures"]?.array ?? []) + (map["scenes"]?.array ?? [])
+            for old in replaced.compactMap(\.text) {
                 try? FileManager.default.removeItem(at: folder.appendingPathComponent(old))
                 ledger.outputs.removeAll { $0.path == old }
             }
-            if !plan.drawsOverlays, !maps.isEmpty { break }
+            if !plan.drawsOverlays, plan.viewers.isEmpty, !maps.isEmpty { break }
             let heat = try writtenHeat(map, on: source.grid)
             let shared = map["method"]?.text.flatMap { ranges[$0] }
             if plan.writesPage, maps.isEmpty {
@@ -296,10 +305,13 @@ struct ScanWorker: Sendable {
                     heat, source, labels, caption: MapDescription.caption(of: map, scan: scan.stem),
                     stem: map["stem"]?.text ?? "map", shared: shared)
             }
-            ledger.outputs += try pictures.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
-            maps.append(map.setting("pictures", .array(pictures.map { .text(relative($0)) })))
+            let scenes = try writeScenes(heat, source, stem: map["stem"]?.text ?? "map", shared: shared)
+            for url in pictures + scenes { try replace(url, in: &ledger) }
+            maps.append(
+                map.setting("pictures", .array(pictures.map { .text(relative($0)) }))
+                    .setting("scenes", .array(scenes.map { .text(relative($0)) })))
         }
-        if !plan.drawsOverlays { return }
+        if !plan.drawsOverlays, plan.viewers.isEmpty { return }
         try AtomicFile.write(results.setting("maps", .array(maps)).serialized(), to: resultsURL)
         try replace(resultsURL, in: &ledger)
     }

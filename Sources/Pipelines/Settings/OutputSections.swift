@@ -1,5 +1,6 @@
 import Failures
 import Rendering
+import Reports
 import Volumes
 
 /// How maps are drawn; nil means the default.
@@ -128,6 +129,10 @@ public struct ExportSettings: Sendable, Hashable {
     public var datatype: Datatype?
     public var overlays: Bool?
     public var page: Bool?
+    /// Names of viewers that scenes are written for.
+    public var viewers: [String]?
+
+    public static let viewerNames = Viewer.allCases.map(\.rawValue)
 
     /// On which grid a heatmap volume is written.
     public enum HeatmapGrid: String, Sendable, Hashable, CaseIterable {
@@ -155,6 +160,15 @@ public struct ExportSettings: Sendable, Hashable {
         datatype = try keys.choice("datatype", Datatype.self)
         overlays = try keys.flag("overlays")
         page = try keys.flag("page")
+        viewers = try keys.elements("viewers")?.map { element in
+            guard let name = element.json.text, Self.viewerNames.contains(name) else {
+                throw KeyReader.failure(
+                    element.path, element.json, expected: "one of \(Self.viewerNames.joined(separator: ", "))",
+                    remedy: element.json.text.flatMap { Nearest.match($0, in: Self.viewerNames) }
+                        .map { "Did you mean '\($0)'?" } ?? "")
+            }
+            return name
+        }
     }
 
     func completed(by other: ExportSettings) -> ExportSettings {
@@ -163,6 +177,7 @@ public struct ExportSettings: Sendable, Hashable {
         result.datatype = datatype ?? other.datatype
         result.overlays = overlays ?? other.overlays
         result.page = page ?? other.page
+        result.viewers = viewers ?? other.viewers
         return result
     }
 }

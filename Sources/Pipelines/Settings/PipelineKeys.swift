@@ -173,5 +173,8 @@ public enum PipelineKeys {
             KeyDescription(
                 "page", "true or false", standard: "true",
                 "Write a page (`index.html`) to review each scan with in a browser, and one for the folder."),
+            KeyDescription(
+                "viewers", "list of \(ExportSettings.viewerNames.joined(separator: ", "))", standard: "none",
+                "Viewers for which a scene of each map is written: the scan with the heat over it."),
         ])
 }

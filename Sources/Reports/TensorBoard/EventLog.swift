@@ -18,19 +18,49 @@ public struct EventLog: Sendable {
         record { $0.text(3, "brain.Event:2") }
     }
 
-    /// The file's content.
+    /// The content that has not been drained yet: the whole file's where nothing has.
     public var bytes: [UInt8] { records }
+
+    /// Gives the content and forgets it, for a log that is written piece by piece.
+    public mutating func drained() -> [UInt8] {
+        defer { records.removeAll(keepingCapacity: true) }
+        return records
+    }
+
+    /// Seconds since 1970; what the variable SOURCE_DATE_EPOCH says where it is set, so that files can be made again as they were.
+    public static var now: Double {
+        ProcessInfo.processInfo.environment["SOURCE_DATE_EPOCH"].flatMap(Double.init) ?? Date().timeIntervalSince1970
+    }
+
+    /// A name for a run's folder, from any text: letters, digits, `.`, `_`, `-` and `+` stay.
+    public static func folderName(_ text: String) -> String {
+        let name = String(text.prefix(100).map { $0.isLetter || $0.isNumber || "._-+".contains($0) ? $0 : "_" })
+        return name.isEmpty || name.hasPrefix(".") || name.hasPrefix("-") ? "_" + name : name
+    }
+
+    /// Removes event files that this program wrote into a run's folder; others stay.
+    public static func removeEvents(from folder: URL) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        where name.hasPrefix("events.out.tfevents.") && name.hasSuffix(".tomolens.0") {
+            try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+        }
+    }
 
     /// Writes the file into `folder`, which TensorBoard shows as one run, and gives its place.
     ///
     /// - Throws: ``Failure`` of kind `.output`.
     @discardableResult
     public func write(toFolder folder: URL) throws -> URL {
-        let digits = String(Int(max(0, min(wallTime, 9_999_999_999))))
-        let seconds = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
-        let url = folder.appendingPathComponent("events.out.tfevents.\(seconds).tomolens.0")
+        let url = url(in: folder)
         try AtomicFile.write(to: url) { try $0.write(records) }
         return url
+    }
+
+    /// The file's place in a run's folder, named as TensorBoard wants.
+    public func url(in folder: URL) -> URL {
+        let digits = String(Int(max(0, min(wallTime, 9_999_999_999))))
+        let seconds = String(repeating: "0", count: max(0, 10 - digits.count)) + digits
+        return folder.appendingPathComponent("events.out.tfevents.\(seconds).tomolens.0")
     }
 
     public mutating func addScalar(_ tag: String, _ value: Float, step: Int = 0) {
@@ -44,6 +74,18 @@ public struct EventLog: Sendable {
         addImage(
             tag, png: [UInt8](try PNG.encode(picture)), width: picture.width, height: picture.height,
             channels: picture.channels, step: step)
+    }
+
+    /// A PNG file as it is.
+    ///
+    /// - Throws: ``Failure`` of kind `.output` when `png` does not begin as a PNG file of grey, colour or colour with opacity.
+    public mutating func addImage(_ tag: String, png: [UInt8], step: Int = 0) throws {
+        let channels = png.count > 25 ? [0: 1, 2: 3, 3: 3, 4: 2, 6: 4][png[25]] : nil
+        guard png.starts(with: [0x89, 0x50, 0x4e, 0x47]), let channels else {
+            throw Failure(.output, tag, expected: "a PNG file", found: "\(png.count) bytes of something else")
+        }
+        func number(_ at: Int) -> Int { png[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
+        addImage(tag, png: png, width: number(16), height: number(20), channels: channels, step: step)
     }
 
     /// - Parameter channels: 1 grey, 3 colour, 4 colour and opacity.
