@@ -1,6 +1,9 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
+// DICOM needs DCMTK (libdcmtk-dev), and nothing else does: it is built in where TOMOLENS_DICOM=1 asks for it.
+let hasDICOM = Context.environment["TOMOLENS_DICOM"] == "1"
+
 // Arrows point downward only: a target depends on targets below it in this list, never above.
 let package = Package(
     name: "TomoLens",
@@ -14,7 +17,8 @@ let package = Package(
             dependencies: [
                 "Arguments", "Pipelines", "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors",
                 "Volumes", "Workers", "Failures",
-            ]),
+            ] + (hasDICOM ? ["DICOM"] : []),
+            swiftSettings: hasDICOM ? [.define("DICOM")] : []),
         .target(name: "Arguments", dependencies: ["Failures"]),
         .target(
             name: "Pipelines",
@@ -90,5 +94,15 @@ let package = Package(
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "Arguments", "TestSupport"]),
         .testTarget(name: "EndToEndTests", dependencies: ["Commands", "Volumes", "Rendering", "TestSupport"]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )
+
+if hasDICOM {
+    package.targets += [
+        .target(name: "DICOM", dependencies: ["Rendering", "Volumes", "Workers", "Failures", "CDICOM"]),
+        .target(
+            name: "CDICOM",
+            linkerSettings: ["dcmjpeg", "dcmjpls", "dcmdata", "oflog", "ofstd"].map { .linkedLibrary($0) }),
+    ]
+}

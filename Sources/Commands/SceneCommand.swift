@@ -68,15 +68,7 @@ enum SceneCommand: Subcommand {
         let image = try NIfTIFile.read(scanURL)
         var heat = try NIfTIFile.read(heatURL)
         heat.replaceNonFinite()
-        var style = OverlayStyle()
-        style.isSigned = arguments[SharedOptions.signed]
-        style.colourMap = arguments[SharedOptions.colormap].flatMap(ColourMap.init(rawValue:))
-        style.alpha = .init(
-            opacity: try number(arguments, opacity) { (0...1).contains($0) } ?? 0.65,
-            threshold: try number(arguments, threshold) { (0..<1).contains($0) } ?? 0.1)
-        if let top = try number(arguments, top, { $0 > 1e-30 && $0 < 1e30 }) {
-            style.scale = .fixed(Float(top), signed: style.isSigned)
-        }
+        var style = try style(arguments)
         let isCT = image.statistics.notCTReason == nil
         style.window = Drawing.window(arguments[SharedOptions.view] ?? .named("auto"), of: image.volume, isCT: isCT)
         let scene = ViewerScene(
@@ -90,6 +82,20 @@ enum SceneCommand: Subcommand {
             }
         }
         return 0
+    }
+
+    /// Colours, scale and opacity as the command line says.
+    static func style(_ arguments: ParsedArguments) throws -> OverlayStyle {
+        var style = OverlayStyle()
+        style.isSigned = arguments[SharedOptions.signed]
+        style.colourMap = arguments[SharedOptions.colormap].flatMap(ColourMap.init(rawValue:))
+        style.alpha = .init(
+            opacity: try number(arguments, opacity) { (0...1).contains($0) } ?? 0.65,
+            threshold: try number(arguments, threshold) { (0..<1).contains($0) } ?? 0.1)
+        if let top = try number(arguments, top, { $0 > 1e-30 && $0 < 1e30 }) {
+            style.scale = .fixed(Float(top), signed: style.isSigned)
+        }
+        return style
     }
 
     private static func number(

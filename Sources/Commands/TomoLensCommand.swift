@@ -17,8 +17,9 @@ protocol Subcommand: Sendable {
 public enum TomoLensCommand {
     /// In the order of the overview.
     static let commands: [any Subcommand.Type] = [
-        RunCommand.self, ExplainCommand.self, SceneCommand.self, InspectCommand.self, MethodsCommand.self,
-        CheckGeometryCommand.self, CheckOperatorsCommand.self,
+        RunCommand.self, ExplainCommand.self, InspectCommand.self, MethodsCommand.self, SceneCommand.self,
+        BIDSCommand.self, DICOMImportCommand.self, DICOMExportCommand.self, CheckGeometryCommand.self,
+        CheckOperatorsCommand.self,
         CompletionsCommand.self, ManCommand.self, HelpCommand.self,
     ]
 

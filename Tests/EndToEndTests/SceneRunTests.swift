@@ -12,7 +12,7 @@ import Volumes
             let text = Sandbox.standardPipeline.replacing("montage: 2", with: "montage: 2, scale: \"\(scale)\"")
             let sandbox = try Sandbox(pipeline: text)
             try sandbox.addScan("a.nii.gz")
-            try sandbox.addScan("b.nii.gz", Sandbox.ball(radius: 2))
+            try sandbox.addScan("b.nii.gz", Sandbox.ball(radius: 4))
             let outcome = sandbox.run("--export", "volview,slicer,itksnap", "--export", "niivue,fsleyes")
             #expect(outcome.code == 0, "\(outcome.errors)")
             let files = Set(sandbox.outputs())

@@ -74,7 +74,9 @@ import Volumes
         for viewer in Viewer.allCases {
             for url in try scene.write(for: viewer, toFolder: folder) where url.pathExtension != "zip" {
                 let text = try String(contentsOf: url, encoding: .utf8)
-                #expect(!text.contains("<b>") && !text.unicodeScalars.contains("\u{202E}"), "\(url.lastPathComponent)")
+                #expect(!text.unicodeScalars.contains("\u{202E}"), "\(url.lastPathComponent)")
+                // Between a shell's single quotes nothing acts.
+                if viewer != .fsleyes { #expect(!text.contains("<b>"), "\(url.lastPathComponent)") }
             }
         }
         #expect(FSLeyesCommand.quoted("a'b $(c)") == "'a'\\''b $(c)'")

@@ -14,9 +14,9 @@ struct FSLeyesCommand {
 
     func text() -> String {
         let range = ["\(scene.threshold)", "\(max(scene.top, scene.threshold + .leastNormalMagnitude))"]
-        var words = ["fsleyes", path(scene.scanFile), "-n", scene.name, "-cm", "greyscale"]
+        var words = ["fsleyes", path(scene.scanFile), "-n", PageText.visible(scene.name), "-cm", "greyscale"]
         words += ["-dr", "\(scene.window.lower)", "\(scene.window.upper)"]
-        words += [path(scene.heatFile), "-n", "\(scene.name) heat", "-cm", colourMap, "-dr"] + range
+        words += [path(scene.heatFile), "-n", "\(PageText.visible(scene.name)) heat", "-cm", colourMap, "-dr"] + range
         // Clipping hides what lies below its lower end; nothing is to be hidden above.
         words += ["-cr", range[0], "\(max(scene.top, Float(ViewerScene.range(scene.heat).upperBound)))"]
         if scene.scale.isSigned { words += ["-un", "-nc", "blue-lightblue"] }
