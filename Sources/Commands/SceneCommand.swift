@@ -23,7 +23,7 @@ enum SceneCommand: Subcommand {
         help: "Heat below this part of the scale has no colour.", default: "0.1")
     static let opacity = Option(
         "opacity", .numbers([1], "PART", expected: "a number from 0 to 1"), help: "Opacity of the heat.",
-        default: "0.65")
+        default: "0.7")
 
     static let declaration = CommandDeclaration(
         "scene", summary: "write what viewers open: a scan with a heatmap over it",
@@ -89,9 +89,8 @@ enum SceneCommand: Subcommand {
         var style = OverlayStyle()
         style.isSigned = arguments[SharedOptions.signed]
         style.colourMap = arguments[SharedOptions.colormap].flatMap(ColourMap.init(rawValue:))
-        style.alpha = .init(
-            opacity: try number(arguments, opacity) { (0...1).contains($0) } ?? 0.65,
-            threshold: try number(arguments, threshold) { (0..<1).contains($0) } ?? 0.1)
+        style.alpha.opacity = try number(arguments, opacity) { (0...1).contains($0) } ?? style.alpha.opacity
+        style.alpha.threshold = try number(arguments, threshold) { (0..<1).contains($0) } ?? style.alpha.threshold
         if let top = try number(arguments, top, { $0 > 1e-30 && $0 < 1e30 }) {
             style.scale = .fixed(Float(top), signed: style.isSigned)
         }

@@ -83,6 +83,7 @@ enum SyntheticScan {
                 method: "hirescam", methodTitle: "HiResCAM " + PageSamples.hostile, target: "nodule (1)", volume: signed
             ),
         ]
+        page.style.alpha = .init(opacity: 0.6, threshold: 0.05, exponent: 0.5)
         page.heats[0].details = [ReviewFact("tap", "/block4/conv2/Conv_output_0")]
         page.heats[0].peakIsInside = true
         page.heats[0].folderTop = 0.025

@@ -215,7 +215,7 @@ class DICOM(unittest.TestCase):
             self.assertEqual(original.pixel_array.astype(int).tolist(), (values[index] + 1024).tolist())
             grey = numpy.clip((values[index] + 1000) / 2000, 0, 1) * 255
             strength = numpy.clip(heat[:, :, index].T / 2, 0, 1)
-            alpha = numpy.where(strength > 0.1, (numpy.clip(strength - 0.1, 0, 1) / 0.9) ** 0.75, 0)
+            alpha = numpy.where(strength > 0.1, numpy.clip(strength - 0.1, 0, 1) / 0.9, 0)
             expected = grey * (1 - alpha) + 255 * strength * alpha
             found = made.pixel_array.astype(float)
             self.assertEqual(found.shape, (25, 21, 3))

@@ -121,10 +121,11 @@ public enum PipelineKeys {
                 standard: "\"auto\": lung for chest CT, the scan's own range otherwise",
                 "HU window of the grey CT under the heat."),
             KeyDescription(
-                "alpha", "a number from 0 to 1", standard: "0.6",
+                "alpha", "a number from 0 to 1", standard: "\(OverlayStyle.Alpha().opacity)",
                 "Opacity of the hottest places; it falls with the heat."),
             KeyDescription(
-                "threshold", "a number from 0 to 1", standard: "0.05", "Heat below this part of the scale is not drawn."
+                "threshold", "a number from 0 to 1", standard: "\(OverlayStyle.Alpha().threshold)",
+                "Heat below this part of the scale is not drawn."
             ),
             KeyDescription(
                 "contours", "list of numbers between 0 and 1", standard: "none",
