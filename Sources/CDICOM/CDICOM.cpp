@@ -172,6 +172,7 @@ extern "C" int tl_dicom_write_capture(const char *path, const tl_dicom_capture *
     to.putAndInsertString(DCM_SeriesNumber, std::to_string(capture->series_number).c_str());
     to.putAndInsertString(DCM_SeriesDescription, capture->series_description);
     takeIfThere(from, to, DCM_BodyPartExamined);
+    take(from, to, DCM_Laterality);
     takeIfThere(from, to, DCM_PatientPosition);
     to.putAndInsertString(DCM_Manufacturer, "TomoLens");
     to.putAndInsertString(DCM_SoftwareVersions, capture->software);

@@ -110,9 +110,8 @@ enum DICOMExportCommand: Subcommand {
             let said = try? JSON5Parser.parse(Data(comment.utf8), named: "header extension")
             let method = said?["method"]?.text ?? ScanFinder.stem(ofFile: heatURL.lastPathComponent)
             let target = said?["target"]?["label"]?.text.map { " for \($0)" } ?? ""
-            let settings =
-                said?["settingsSha256"]?.text.map { "settings \($0)" }
-                ?? "heatmap \(try SHA256.hex(ofFile: heatURL, kind: .scan))"
+            let hash = try SHA256.hex(ofFile: heatURL, kind: .scan)
+            let settings = said?["settingsSha256"]?.text.map { "settings \($0)" } ?? "heatmap \(hash)"
             let captures = CaptureSeries(
                 series: series, heat: heat.volume, window: style.window.ends(of: series.volume), style: style,
                 title: "\(method)\(target), research only", provenance: settings, software: Product.signature)
