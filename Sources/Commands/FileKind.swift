@@ -17,8 +17,8 @@ enum FileKind {
         guard !isFolder.boolValue else {
             throw Failure(
                 .usage, url.path, expected: "a file", found: "a folder",
-                remedy: "For a folder of scans use 'tomolens run PIPELINE --input DIR --output DIR', for a DICOM series "
-                    + "'tomolens dicom-import DIR' first.")
+                remedy: "For a folder of scans use 'tomolens run PIPELINE --input DIR --output DIR', "
+                    + "for a DICOM series 'tomolens dicom-import DIR' first.")
         }
         let name = url.lastPathComponent.lowercased()
         if NIfTIFile.hasKnownName(url) {
