@@ -138,6 +138,9 @@ class ScansOfTheRun(PageCase):
         self.assertGreaterEqual(len(addresses), 5)
         for address in addresses:
             self.assertTrue((RUN / "phantom-01" / address).exists(), address)
+        # Long names break instead of widening the panel.
+        self.page.run("document.querySelector('#s-provenance a').textContent = 'x'.repeat(300)")
+        self.assertTrue(self.page.run("(() => { const p = document.querySelector('#panel'); return p.scrollWidth <= p.clientWidth; })()"))
         text = self.page.run("document.querySelector('#s-provenance').innerText")
         for entry in results("phantom-01")["network"] + results("phantom-01")["scan"]["inputs"]:
             self.assertIn(entry["sha256"], text.replace("\n", ""))

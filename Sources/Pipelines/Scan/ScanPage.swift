@@ -65,7 +65,7 @@ struct ScanPage {
         entry.peakIsInside = measures.peakVoxel == nil ? nil : measures.labels?.peakIsInside
         // As in the overlays: one scale a method for the whole folder.
         entry.scaleKey = method.name
-        entry.details = Self.details(explanation, measures)
+        entry.details = Self.details(explanation, measures, isAnatomical: page.isAnatomical)
         try page.pack(entry, of: count)
     }
 
@@ -80,7 +80,10 @@ struct ScanPage {
         return url
     }
 
-    private static func details(_ explanation: Explanation, _ measures: HeatMeasures) -> [ReviewFact] {
+    /// - Parameter isAnatomical: whether sides and volumes mean something; in a picture they do not.
+    private static func details(
+        _ explanation: Explanation, _ measures: HeatMeasures, isAnatomical: Bool
+    ) -> [ReviewFact] {
         func rounded(_ value: Double) -> String { String(format: "%.4g", value) }
         var facts: [ReviewFact] = []
         if let probability = explanation.target.probability {
@@ -91,11 +94,11 @@ struct ScanPage {
             let shape = map.volume.grid.shape
             facts.append(ReviewFact("tap", "\(map.tap) (\(shape.x)×\(shape.y)×\(shape.z))"))
         }
-        if !measures.peakDirection.isEmpty { facts.append(ReviewFact("side", measures.peakDirection)) }
-        if measures.peakVoxel != nil {
+        if isAnatomical, !measures.peakDirection.isEmpty { facts.append(ReviewFact("side", measures.peakDirection)) }
+        if isAnatomical, measures.peakVoxel != nil {
             facts.append(ReviewFact("halfMaximum", "\(rounded(measures.halfMaximumVolume)) ml"))
         }
-        if let labels = measures.labels, measures.peakVoxel != nil, labels.voxels > 0 {
+        if isAnatomical, let labels = measures.labels, measures.peakVoxel != nil, labels.voxels > 0 {
             facts.append(ReviewFact("maskDistance", "\(rounded(labels.distance)) mm"))
             facts.append(ReviewFact("maskEnergy", String(format: "%.1f %%", labels.energyInside * 100)))
         }
