@@ -8,7 +8,8 @@ let hasDICOM = Context.environment["TOMOLENS_DICOM"] == "1"
 let package = Package(
     name: "TomoLens",
     products: [
-        .executable(name: "tomolens", targets: ["tomolens"])
+        .executable(name: "tomolens", targets: ["tomolens"]),
+        .executable(name: "tomolens-bench", targets: ["Benchmarks"]),
     ],
     targets: [
         .executableTarget(name: "tomolens", dependencies: ["Commands"]),
@@ -19,6 +20,7 @@ let package = Package(
                 "Volumes", "Workers", "Failures",
             ] + (hasDICOM ? ["DICOM"] : []),
             swiftSettings: hasDICOM ? [.define("DICOM")] : []),
+        .executableTarget(name: "Benchmarks", dependencies: ["Networks", "Tensors", "Workers", "Failures"]),
         .target(name: "Arguments", dependencies: ["Failures"]),
         .target(
             name: "Pipelines",

@@ -8,23 +8,6 @@
    Six tiles by two vectors of output channels are twelve sums, which all vector register files hold, and enough
    independent ones to hide the latency of a multiply-add. */
 
-typedef float NAME(vec) __attribute__((vector_size(LANES * 4)));
-typedef float NAME(loose) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int NAME(mask) __attribute__((vector_size(LANES * 4)));
-#define VEC NAME(vec)
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE VEC NAME(load)(const float *p) { return *(const NAME(loose) *)p; }
-INLINE void NAME(store)(float *p, VEC v) { *(NAME(loose) *)p = v; }
-INLINE VEC NAME(splat)(float value) { return value - (VEC){0}; }
-
-/* Values below 0 times `slope`; with slope 0 exactly 0, whatever they were. */
-INLINE VEC NAME(rectify)(VEC value, float slope) {
-    NAME(mask) below = value < 0;
-    VEC scaled = slope == 0 ? (VEC){0} : value * slope;
-    return (VEC)((below & (NAME(mask))scaled) | (~below & (NAME(mask))value));
-}
-
 /* A square of LANES vectors, rows to columns. */
 INLINE void NAME(transpose)(VEC r[LANES]) {
 #if LANES == 4
@@ -91,29 +74,34 @@ INLINE void NAME(transpose)(VEC r[LANES]) {
 #endif
 }
 
-/* B^T of F(4, 3), F(2, 3), or nothing, on one line of points. */
-INLINE void NAME(line_in)(int tile, const float *from, int64_t from_step, float *to, int64_t to_step) {
+/* B^T of F(4, 3), F(2, 3), or nothing, on the points of one line. */
+INLINE void NAME(points_in)(int tile, const VEC d[6], VEC t[6]) {
     if (tile == 4) {
-        VEC d0 = NAME(load)(from), d1 = NAME(load)(from + from_step), d2 = NAME(load)(from + 2 * from_step);
-        VEC d3 = NAME(load)(from + 3 * from_step), d4 = NAME(load)(from + 4 * from_step);
-        VEC d5 = NAME(load)(from + 5 * from_step);
-        VEC even1 = d4 - d2 * P2_2, odd1 = d3 - d1 * P2_2, even2 = d4 - d2 * P1_2, odd2 = d3 - d1 * P1_2;
-        NAME(store)(to, d0 * (P1_2 * P2_2) + (d4 - d2 * (P1_2 + P2_2)));
-        NAME(store)(to + to_step, even1 + odd1 * P1);
-        NAME(store)(to + 2 * to_step, even1 - odd1 * P1);
-        NAME(store)(to + 3 * to_step, even2 + odd2 * P2);
-        NAME(store)(to + 4 * to_step, even2 - odd2 * P2);
-        NAME(store)(to + 5 * to_step, d1 * (P1_2 * P2_2) + (d5 - d3 * (P1_2 + P2_2)));
+        VEC even1 = d[4] - d[2] * P2_2, odd1 = d[3] - d[1] * P2_2, even2 = d[4] - d[2] * P1_2, odd2 = d[3] - d[1] * P1_2;
+        t[0] = d[0] * (P1_2 * P2_2) + (d[4] - d[2] * (P1_2 + P2_2));
+        t[1] = even1 + odd1 * P1;
+        t[2] = even1 - odd1 * P1;
+        t[3] = even2 + odd2 * P2;
+        t[4] = even2 - odd2 * P2;
+        t[5] = d[1] * (P1_2 * P2_2) + (d[5] - d[3] * (P1_2 + P2_2));
     } else if (tile == 2) {
-        VEC d0 = NAME(load)(from), d1 = NAME(load)(from + from_step), d2 = NAME(load)(from + 2 * from_step);
-        VEC d3 = NAME(load)(from + 3 * from_step);
-        NAME(store)(to, d0 - d2);
-        NAME(store)(to + to_step, d1 + d2);
-        NAME(store)(to + 2 * to_step, d2 - d1);
-        NAME(store)(to + 3 * to_step, d1 - d3);
-    } else if (from != to) {
-        NAME(store)(to, NAME(load)(from));
+        t[0] = d[0] - d[2];
+        t[1] = d[1] + d[2];
+        t[2] = d[2] - d[1];
+        t[3] = d[1] - d[3];
+    } else {
+        t[0] = d[0];
     }
+}
+
+INLINE void NAME(line_in)(int tile, const float *from, int64_t from_step, float *to, int64_t to_step) {
+    VEC d[6], t[6];
+    int count = tile == 1 ? 1 : tile + 2;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; ++i) d[i] = NAME(load)(from + i * from_step);
+    NAME(points_in)(tile, d, t);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; ++i) NAME(store)(to + i * to_step, t[i]);
 }
 
 /* A^T of the same. */
@@ -137,19 +125,7 @@ INLINE void NAME(line_out)(int tile, const float *from, int64_t from_step, float
     }
 }
 
-/* One pass over `count` lines that lie one after the other, in place or (out) to a denser place. */
-static void NAME(pass_in)(int tile, float *base, int64_t count, int64_t step) {
-    if (tile == 4) {
-        for (int64_t i = 0; i < count; ++i) {
-            NAME(line_in)(4, base + i * LANES, step, base + i * LANES, step);
-        }
-    } else if (tile == 2) {
-        for (int64_t i = 0; i < count; ++i) {
-            NAME(line_in)(2, base + i * LANES, step, base + i * LANES, step);
-        }
-    }
-}
-
+/* One pass over `count` lines that lie one after the other, in place or to a denser place. */
 static void NAME(pass_out)(int tile, const float *from, float *to, int64_t count, int64_t step) {
     if (tile == 4) {
         for (int64_t i = 0; i < count; ++i) {
@@ -164,42 +140,49 @@ static void NAME(pass_out)(int tile, const float *from, float *to, int64_t count
     }
 }
 
-/* Elements first..<last of a vector at `p`; the others are 0 and not read. */
-INLINE VEC NAME(load_part)(const float *p, int64_t first, int64_t last) {
-#if LANES == 16
-    __mmask16 mask = (__mmask16)((1u << last) - (1u << first));
-    return (VEC)_mm512_maskz_loadu_ps(mask, p);
-#elif LANES == 8
-    static const int ones[24] = {[8] = -1, -1, -1, -1, -1, -1, -1, -1};
-    __m256i mask = _mm256_and_si256(
-        _mm256_loadu_si256((const __m256i *)(ones + 8 - first)), _mm256_loadu_si256((const __m256i *)(ones + 16 - last)));
-    return (VEC)_mm256_maskload_ps(p, mask);
-#else
-    VEC value = {0};
-    for (int64_t i = first; i < last; ++i) value[i] = p[i];
-    return value;
-#endif
-}
-
-/* The pixels x..<x + span of one row of LANES channels (fewer at the end: the others are 0) as vectors along channels.
-   Pixels outside the row are 0. Whole squares are written: up to LANES - 1 pixels more than asked. */
-INLINE void NAME(gather)(
-    const float *row, int64_t channel_stride, int64_t channels, int64_t width, int64_t x, int64_t span, float *to) {
-    for (int64_t p = 0; p < span; p += LANES, x += LANES) {
-        VEC r[LANES];
-        if (x >= 0 && x + LANES <= width && channels >= LANES) {
+/* B^T along depth of the rows that lie one above the other in `tile + 2` planes: pixels x..<x + pitch, those
+   outside 0..<width being 0. Vectors lie along width here. */
+INLINE void NAME(rows_in)(
+    int tile, const float *const *planes, int64_t width, int64_t x, int64_t pitch, float *to, int64_t step) {
+    int count = tile == 1 ? 1 : tile + 2;
+    for (int64_t p = 0; p < pitch; p += LANES, x += LANES, to += LANES) {
+        VEC d[6], t[6];
+        if (x >= 0 && x + LANES <= width) {
 #pragma clang loop unroll(full)
-            for (int c = 0; c < LANES; ++c) r[c] = NAME(load)(row + c * channel_stride + x);
+            for (int i = 0; i < count; ++i) d[i] = NAME(load)(planes[i] + x);
         } else {
             int64_t first = clamp(-x, 0, LANES), last = clamp(width - x, first, LANES);
 #pragma clang loop unroll(full)
-            for (int c = 0; c < LANES; ++c) {
-                r[c] = c < channels ? NAME(load_part)(row + c * channel_stride + x, first, last) : (VEC){0};
-            }
+            for (int i = 0; i < count; ++i) d[i] = NAME(load_part)(planes[i] + x, first, last);
         }
-        NAME(transpose)(r);
+        NAME(points_in)(tile, d, t);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < LANES; ++i) NAME(store)(to + (p + i) * LANES, r[i]);
+        for (int i = 0; i < count; ++i) NAME(store)(to + i * step, t[i]);
+    }
+}
+
+static void NAME(depth_in)(
+    int tile, const float *const *planes, int64_t width, int64_t x, int64_t pitch, float *to, int64_t step) {
+    if (tile == 4) {
+        NAME(rows_in)(4, planes, width, x, pitch, to, step);
+    } else if (tile == 2) {
+        NAME(rows_in)(2, planes, width, x, pitch, to, step);
+    } else {
+        NAME(rows_in)(1, planes, width, x, pitch, to, step);
+    }
+}
+
+/* B^T along height of `pitch` pixels. */
+static void NAME(height_in)(
+    int tile, const float *from, int64_t from_step, int64_t pitch, float *to, int64_t to_step) {
+    for (int64_t p = 0; p < pitch; p += LANES) {
+        if (tile == 4) {
+            NAME(line_in)(4, from + p, from_step, to + p, to_step);
+        } else if (tile == 2) {
+            NAME(line_in)(2, from + p, from_step, to + p, to_step);
+        } else {
+            NAME(line_in)(1, from + p, from_step, to + p, to_step);
+        }
     }
 }
 
@@ -231,28 +214,20 @@ INLINE void NAME(scatter)(
             if (valid == LANES) {
                 NAME(store)(to, value);
             } else {
-                /* Quarters by vectors of four, which every processor stores well; the rest one by one. */
-                float line[LANES];
-                NAME(store)(line, value);
-                int64_t i = 0;
-                for (; i + 4 <= valid; i += 4) *(quad *)(to + i) = *(const quad *)(line + i);
-                for (; i < valid; ++i) to[i] = line[i];
+                NAME(store_part)(to, value, valid);
             }
         }
     }
 }
 
 /* `rows` tiles times `vectors` * LANES output channels: sums over all input channels. The panel at `ahead`, where
-   `prefetching`, is brought nearer meanwhile. */
+   `prefetching`, is brought nearer meanwhile.
+
+   Sums are closed every SUMMED channels and added up apart: rounding then grows with the root of the channels in a sum
+   and of the number of sums, not of all channels, which brings minimal filtering to the accuracy of the definition. */
 INLINE void NAME(tile_product)(
     int rows, int vectors, int prefetching, const float *v, const float *u, int64_t channels, float *m,
     int64_t block_step, const float *ahead) {
-    VEC sum[6][2];
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; ++r) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; ++j) sum[r][j] = (VEC){0};
-    }
 #define STEP(lane)                                                                                                    \
     do {                                                                                                              \
         VEC w[2];                                                                                                     \
@@ -263,31 +238,50 @@ INLINE void NAME(tile_product)(
         }                                                                                                             \
         u += 2 * LANES;                                                                                               \
     } while (0)
-    int64_t left = channels;
-    while (left >= 4) {
-        int64_t quads = (left < LANES ? left : LANES) / 4;
-        left -= quads * 4;
-        /* Four channels a turn. */
-        for (int64_t quad = 0; quad < quads; ++quad, v += 4) {
-            if (prefetching) {
+    for (int64_t first = 0; first < channels; first += SUMMED) {
+        VEC sum[6][2];
 #pragma clang loop unroll(full)
-                for (int line = 0; line < LANES / 2; ++line) __builtin_prefetch(ahead + line * 16);
-                ahead += 8 * LANES;
-            }
-            STEP(0);
-            STEP(1);
-            STEP(2);
-            STEP(3);
+        for (int r = 0; r < rows; ++r) {
+#pragma clang loop unroll(full)
+            for (int j = 0; j < vectors; ++j) sum[r][j] = (VEC){0};
         }
-        if (quads == LANES / 4) v += 5 * LANES;
+        int64_t left = channels - first < SUMMED ? channels - first : SUMMED;
+        while (left >= 4) {
+            int64_t quads = (left < LANES ? left : LANES) / 4;
+            left -= quads * 4;
+            /* Four channels a turn. */
+            for (int64_t quad = 0; quad < quads; ++quad, v += 4) {
+                if (prefetching) {
+#pragma clang loop unroll(full)
+                    for (int line = 0; line < LANES / 2; ++line) __builtin_prefetch(ahead + line * 16);
+                    ahead += 8 * LANES;
+                }
+                STEP(0);
+                STEP(1);
+                STEP(2);
+                STEP(3);
+            }
+            if (quads == LANES / 4) v += 5 * LANES;
+        }
+        for (; left > 0; --left, ++v) STEP(0);
+        if (first == 0) {
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; ++r) {
+#pragma clang loop unroll(full)
+                for (int j = 0; j < vectors; ++j) NAME(store)(m + j * block_step + r * LANES, sum[r][j]);
+            }
+        } else {
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; ++r) {
+#pragma clang loop unroll(full)
+                for (int j = 0; j < vectors; ++j) {
+                    float *to = m + j * block_step + r * LANES;
+                    NAME(store)(to, NAME(load)(to) + sum[r][j]);
+                }
+            }
+        }
     }
-    for (; left > 0; --left, ++v) STEP(0);
 #undef STEP
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; ++r) {
-#pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; ++j) NAME(store)(m + j * block_step + r * LANES, sum[r][j]);
-    }
 }
 
 static void NAME(product)(
@@ -387,56 +381,82 @@ static int64_t NAME(point_step)(int64_t tiles, int64_t channels) {
     return (lines | 1) * 16;
 }
 
-static int64_t NAME(raw_count)(const tomo_filtering *f) {
-    return (axis_points(f, 0) * axis_points(f, 1) * (run_length(f, LANES) * f->tile[2] + 2) + LANES) * LANES;
+/* Pixels of a run, in whole vectors. */
+static int64_t NAME(pitch)(const tomo_filtering *f, int64_t tiles) {
+    int64_t span = (tiles - 1) * f->tile[2] + axis_points(f, 2);
+    return ceil_div(span, LANES) * LANES;
 }
 static int64_t NAME(step_workspace)(const tomo_filtering *f) {
-    int64_t in = NAME(raw_count)(f);
+    int64_t lines = axis_points(f, 0) * axis_points(f, 1), pitch = NAME(pitch)(f, run_length(f, LANES));
+    int64_t in = lines * pitch + lines * LANES * pitch + LANES * pitch + ceil_div(f->input[2], LANES) * LANES;
     int64_t out = points(f) * LANES + f->tile[0] * f->tile[1] * (written_run(f, LANES) * f->tile[2] + LANES) * LANES;
     return in > out ? in : out;
 }
 
+/* Tiles come in as runs of a row. Along depth and height the transform works on rows as they are, one channel at a time,
+   so that its lines stay in the innermost cache; then LANES channels are turned to vectors along channels and
+   transformed along width to where the products read them. */
 static void NAME(transform_input)(
     const tomo_filtering *f, const float *input, float *transformed, int64_t point_step, int64_t begin, int64_t end,
-    int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *raw) {
-    int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
+    int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace) {
+    int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2), lines = az * ay;
     int64_t depth = f->input[0], height = f->input[1], width = f->input[2];
     int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->in_channels);
     int64_t tile = f->tile[2], longest = run_length(f, LANES);
+    float *zeros = workspace, *rest = workspace + ceil_div(width, LANES) * LANES;
+    memset(zeros, 0, width * sizeof(float));
     for (int64_t block = block_begin; block < block_end; ++block) {
         int64_t channels = f->in_channels - block * LANES;
         for (int64_t t = part_begin; t < part_end;) {
             place at = tile_place(f, t);
             int64_t count = at.left < longest ? at.left : longest;
             if (count > part_end - t) count = part_end - t;
-            int64_t span = (count - 1) * tile + ax, row = span * LANES, x = at.x * tile - f->pad[2];
+            int64_t pitch = NAME(pitch)(f, count), x = at.x * tile - f->pad[2];
+            int64_t top = at.z * f->tile[0] - f->pad[0], left = at.y * f->tile[1] - f->pad[1];
+            float *planes = rest, *rows = planes + lines * pitch, *turned = rows + lines * LANES * pitch;
             const float *source = input + (at.image * f->in_channels + block * LANES) * channel_stride;
-            for (int64_t z = 0; z < az; ++z) {
-                int64_t iz = at.z * f->tile[0] - f->pad[0] + z;
-                for (int64_t y = 0; y < ay; ++y) {
-                    int64_t iy = at.y * f->tile[1] - f->pad[1] + y;
-                    float *to = raw + (z * ay + y) * row;
-                    if (iz < 0 || iz >= depth || iy < 0 || iy >= height) {
-                        memset(to, 0, row * sizeof(float));
-                    } else {
-                        NAME(gather)(
-                            source + (iz * height + iy) * width, channel_stride, channels, width, x, span, to);
+            for (int64_t c = 0; c < LANES; ++c) {
+                if (c >= channels) {
+                    for (int64_t line = 0; line < lines; ++line) {
+                        memset(rows + (line * LANES + c) * pitch, 0, pitch * sizeof(float));
                     }
+                    continue;
+                }
+                for (int64_t y = 0; y < ay; ++y) {
+                    const float *from[6];
+                    for (int64_t z = 0; z < az; ++z) {
+                        int in = top + z >= 0 && top + z < depth && left + y >= 0 && left + y < height;
+                        from[z] = in ? source + c * channel_stride + ((top + z) * height + left + y) * width : zeros;
+                    }
+                    NAME(depth_in)(
+                        (int)f->tile[0], from, width, x, pitch, planes + y * pitch, ay * pitch);
+                }
+                for (int64_t z = 0; z < az; ++z) {
+                    NAME(height_in)(
+                        (int)f->tile[1], planes + z * ay * pitch, pitch, pitch,
+                        rows + (z * ay * LANES + c) * pitch, LANES * pitch);
                 }
             }
-            NAME(pass_in)(f->tile[0], raw, ay * span, ay * row);
-            for (int64_t z = 0; z < az; ++z) NAME(pass_in)(f->tile[1], raw + z * ay * row, span, row);
-            for (int64_t i = 0; i < count; ++i) {
-                int64_t index = t - begin + i;
-                float *to = transformed + index / 6 * group + (block * 6 + index % 6) * LANES;
-                const float *from = raw + i * tile * LANES;
-                if (tile == 4) {
-                    for (int64_t line = 0; line < az * ay; ++line) {
-                        NAME(line_in)(4, from + line * row, LANES, to + line * 6 * point_step, point_step);
-                    }
-                } else {
-                    for (int64_t line = 0; line < az * ay; ++line) {
-                        NAME(line_in)((int)tile, from + line * row, LANES, to + line * ax * point_step, point_step);
+            for (int64_t line = 0; line < lines; ++line) {
+                for (int64_t p = 0; p < pitch; p += LANES) {
+                    VEC r[LANES];
+#pragma clang loop unroll(full)
+                    for (int c = 0; c < LANES; ++c) r[c] = NAME(load)(rows + (line * LANES + c) * pitch + p);
+                    NAME(transpose)(r);
+#pragma clang loop unroll(full)
+                    for (int i = 0; i < LANES; ++i) NAME(store)(turned + (p + i) * LANES, r[i]);
+                }
+                float *to = transformed + line * ax * point_step + block * 6 * LANES;
+                int64_t index = t - begin;
+                for (int64_t i = 0; i < count; ++i, ++index) {
+                    float *place = to + index / 6 * group + index % 6 * LANES;
+                    const float *from = turned + i * tile * LANES;
+                    if (tile == 4) {
+                        NAME(line_in)(4, from, LANES, place, point_step);
+                    } else if (tile == 2) {
+                        NAME(line_in)(2, from, LANES, place, point_step);
+                    } else {
+                        NAME(line_in)(1, from, LANES, place, point_step);
                     }
                 }
             }
@@ -556,6 +576,3 @@ static void NAME(run)(
     NAME(transform_output)(
         f, workspace, step, epilogue, output, begin, end, begin, end, 0, NAME(blocks)(f->out_channels), rest);
 }
-
-#undef VEC
-#undef INLINE

@@ -30,8 +30,9 @@ enum ExplainCommand: Subcommand {
             OptionGroup(
                 "Running",
                 [
-                    SharedOptions.threads.declaration, SharedOptions.quiet.declaration,
-                    SharedOptions.jsonLog.declaration,
+                    SharedOptions.threads.declaration, SharedOptions.precise.declaration,
+                    SharedOptions.fast.declaration, SharedOptions.maxMemory.declaration,
+                    SharedOptions.quiet.declaration, SharedOptions.jsonLog.declaration,
                 ]),
         ],
         examples: [
@@ -68,7 +69,8 @@ enum ExplainCommand: Subcommand {
                 .usage, "'explain'", expected: "a network: --model FILE.onnx or --pipeline FILE.json5", found: "neither"
             )
         }
-        let plan = try Plan(words, model: model, forPictures: kind == .picture)
+        let plan = try SharedOptions.plan(words, arguments, model: model, forPictures: kind == .picture)
+        SharedOptions.apply(plan, arguments, console: console)
         reporter.assumed(plan.assumptions)
         let stem = ScanFinder.stem(ofFile: url.lastPathComponent)
         let output = arguments[output] ?? "\(stem)-explained"

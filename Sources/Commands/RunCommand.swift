@@ -47,7 +47,9 @@ enum RunCommand: Subcommand {
             OptionGroup(
                 "Running",
                 [
-                    jobs.declaration, SharedOptions.threads.declaration, force.declaration, dryRun.declaration,
+                    jobs.declaration, SharedOptions.threads.declaration, SharedOptions.precise.declaration,
+                    SharedOptions.fast.declaration, SharedOptions.maxMemory.declaration, force.declaration,
+                    dryRun.declaration,
                     SharedOptions.quiet.declaration, SharedOptions.jsonLog.declaration,
                 ]),
         ],
@@ -65,7 +67,8 @@ enum RunCommand: Subcommand {
         let reporter = SharedOptions.reporter(arguments, console)
         var words = try PipelineFile.read(URL(fileURLWithPath: arguments.required(pipeline)))
         SharedOptions.exports(arguments, &words)
-        let plan = try Plan(words, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) })
+        let plan = try SharedOptions.plan(
+            words, arguments, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) })
         var job = try FolderJob(
             plan: plan, input: URL(fileURLWithPath: arguments.required(input)),
             output: URL(fileURLWithPath: arguments.required(output)), only: arguments.all(only), limit: arguments[limit]
@@ -78,6 +81,7 @@ enum RunCommand: Subcommand {
             describe(job, console: console)
             return 0
         }
+        SharedOptions.apply(plan, arguments, jobs: job.jobs, console: console)
         reporter.assumed(plan.assumptions)
         job.observe = { reporter.observe($0) }
         let summary = try job.run()

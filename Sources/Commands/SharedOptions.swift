@@ -2,9 +2,11 @@ import Arguments
 import Explanations
 import Failures
 import Foundation
+import Networks
 import Pipelines
 import Rendering
 import Reports
+import Tensors
 import Workers
 
 /// Options that more than one command has, and how they change a pipeline's words.
@@ -107,6 +109,26 @@ enum SharedOptions {
     static let threads = Option(
         "threads", .integer(1...1024), help: "Threads that compute; results do not depend on it.",
         default: "all processors")
+    static let maxMemory = Option(
+        "max-memory",
+        ValueReader<Int>(placeholder: "SIZE", expected: "a size from 256M up, such as 2G or 1500M") { text in
+            let units = ["M": 20, "MB": 20, "G": 30, "GB": 30]
+            let digits = text.prefix { $0.isNumber || $0 == "." }
+            guard let number = Double(digits), let shift = units[text.dropFirst(digits.count).uppercased()],
+                number > 0, number < 1e6
+            else { return nil }
+            let bytes = Int(number * Double(1 << shift))
+            return bytes >= 256 << 20 ? bytes : nil
+        },
+        help:
+            "Stay within this much memory: a large scan goes through the network slab by slab, if the network allows it.",
+        default: "no bound")
+    static let precise = Flag(
+        "precise", help: "Compute every convolution by its definition, in the order in which PyTorch adds: slower.")
+    static let fast = Flag(
+        "fast",
+        help: "Compute with the fewest multiplications everywhere, though near ties may fall otherwise than in PyTorch."
+    )
     static let quiet = Flag("quiet", short: "q", help: "Say nothing but failures.")
     static let jsonLog = Flag("json-log", help: "Log one JSON object a line to standard output.")
 
@@ -130,6 +152,34 @@ enum SharedOptions {
     static func begin(_ arguments: ParsedArguments, _ console: Console) {
         if let threads = arguments[threads] { Workers.setWidth(threads) }
         if console.stop === StopRequest.process { StopRequest.watchSignals() }
+    }
+
+    /// How accurately convolutions are computed; both at once make no sense.
+    private static func accuracy(_ arguments: ParsedArguments) throws -> ConvolutionEngine.Accuracy? {
+        guard !(arguments[precise] && arguments[fast]) else {
+            throw Failure(
+                .usage, "option '--precise'", expected: "one of --precise and --fast", found: "both",
+                remedy:
+                    "Without either, convolutions are fast unless a gradient passes on through what they decide."
+            )
+        }
+        return arguments[precise] ? .precise : arguments[fast] ? .fast : nil
+    }
+
+    /// The plan of `words`, with the command line's accuracy before the pipeline's.
+    static func plan(
+        _ words: PipelineFile, _ arguments: ParsedArguments, model: URL?, forPictures: Bool = false
+    ) throws -> Plan {
+        var words = words
+        words.accuracy = try accuracy(arguments) ?? words.accuracy
+        return try Plan(words, model: model, forPictures: forPictures)
+    }
+
+    /// What holds for the whole process from here on: a plan's accuracy, the bound on memory shared among scans at a time.
+    static func apply(_ plan: Plan, _ arguments: ParsedArguments, jobs: Int = 1, console: Console) {
+        ConvolutionEngine.accuracy = plan.accuracy
+        MemoryLimit.bytes = arguments[maxMemory].map { $0 / max(1, jobs) }
+        if !arguments[quiet], !arguments[jsonLog] { MemoryLimit.observe = { console.note($0) } }
     }
 
     static func reporter(_ arguments: ParsedArguments, _ console: Console) -> RunReporter {

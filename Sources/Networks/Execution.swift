@@ -192,23 +192,78 @@ struct Execution {
     }
 
     /// Computes `wanted`; afterwards ``values`` holds `keeping` and what it held before, as far as computed.
-    mutating func compute(_ wanted: [Int], keeping kept: Set<Int>) throws {
+    ///
+    /// - Parameter joining: whether convolutions may take what follows them into their pass, where nobody looks between.
+    mutating func compute(_ wanted: [Int], keeping kept: Set<Int>, joining: Bool = true) throws {
         let schedule = try needed(for: wanted)
         var uses = [Int](repeating: 0, count: values.count)
         for index in schedule {
             for id in network.nodes[index].inputIDs { if let id { uses[id] += 1 } }
         }
         let given = Set(values.indices.filter { values[$0] != nil })
-        for index in schedule {
+        let stages = joining ? network.stages(of: schedule, uses: uses, kept: kept) : schedule.map { .node($0) }
+        for piece in try pieces(of: stages, given: given, kept: kept) {
             try checkInterruption()
-            let node = network.nodes[index]
-            try step(node)
-            for id in node.inputIDs {
-                guard let id else { continue }
-                uses[id] -= 1
-                if uses[id] == 0, !kept.contains(id), !given.contains(id) { values[id] = nil }
+            let done: [Int]
+            switch piece.piece {
+            case .whole(.node(let index)):
+                try step(network.nodes[index])
+                done = [index]
+            case .whole(.chain(let chain)):
+                try run(chain)
+                done = chain.nodes
+            case .slabs(let segment):
+                values[segment.result] = try segment.run(
+                    network, shapes: piece.shapes, source: { value($0) }, interruption: { try checkInterruption() })
+                done = segment.stages.flatMap(\.nodes)
             }
-            for id in node.outputIDs { if let id, uses[id] == 0, !kept.contains(id) { values[id] = nil } }
+            for index in done {
+                let node = network.nodes[index]
+                for id in node.inputIDs {
+                    guard let id else { continue }
+                    uses[id] -= 1
+                    if uses[id] == 0, !kept.contains(id), !given.contains(id) { values[id] = nil }
+                }
+                for id in node.outputIDs { if let id, uses[id] == 0, !kept.contains(id) { values[id] = nil } }
+            }
+        }
+    }
+
+    /// The stages one by one, or where a bound on memory asks for it some of them slab by slab.
+    private func pieces(
+        of stages: [Stage], given: Set<Int>, kept: Set<Int>
+    ) throws -> [(piece: MemoryPlan.Piece, shapes: [[Int]?])] {
+        let whole = stages.map { (MemoryPlan.Piece.whole($0), [[Int]?]()) }
+        guard let bytes = MemoryLimit.bytes else { return whole }
+        var inputShapes: [String: [Int]] = [:]
+        var inputBytes = 0
+        for input in network.inputs {
+            // Without the input itself (replayed from a layer on, or only shapes asked for) there is nothing large to bound.
+            guard case .float(let value)? = values[network.tensorIDs[input.name]!] else { return whole }
+            inputShapes[input.name] = value.shape
+            inputBytes += 4 * value.shape.elementCount
+        }
+        let shapes = try network.interpret(inputShapes).map { $0?.shape }
+        let besides = MemoryLimit.besides(network, inputBytes: inputBytes)
+        let plan = try MemoryPlan(
+            network, stages: stages, shapes: shapes, given: given, kept: kept, limit: max(1, bytes - besides))
+        MemoryLimit.tell(
+            "The network's tensors take \(MemoryLimit.text(plan.peak)) at most, beside \(MemoryLimit.text(besides)) for the rest"
+                + (plan.isWhole ? "." : ": \(plan.summary)."))
+        return plan.pieces.map { ($0, shapes) }
+    }
+
+    /// A chain's result in one pass, or its nodes one by one where they don't fit together.
+    private mutating func run(_ chain: PlacedChain) throws {
+        let head = network.nodes[chain.nodes[0]]
+        let result = try head.description.locating {
+            try chain.chain.forward(
+                head.inputIDs.map { $0.flatMap { value($0) } }, addend: chain.addend.flatMap { value($0) })
+        }
+        if let result {
+            values[network.nodes[chain.nodes.last!].outputIDs[0]!] = result
+        } else {
+            for index in chain.nodes { try step(network.nodes[index]) }
         }
     }
 

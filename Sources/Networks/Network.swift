@@ -37,6 +37,7 @@ public final class Network: Sendable {
     /// Whether a tensor depends on what the inputs hold, and not on their shapes alone; by tensor number.
     let carriesData: [Bool]
     let usualAnalysis = AnalysisBox()
+    let chains = ChainBox()
 
     /// Reads the network in `url`.
     ///

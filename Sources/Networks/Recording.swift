@@ -10,10 +10,16 @@ public struct Recording: Sendable {
     /// What was given.
     public let inputs: [String: Value]
     private let values: [Int: Value]
+    /// Whether convolutions kept to their definition; a replay does as the recording did.
+    private let keptToDefinition: Bool
     private let interrupted: Interruption?
 
-    init(_ network: Network, inputs: [String: Value], values: [Int: Value], interrupted: Interruption?) {
+    init(
+        _ network: Network, inputs: [String: Value], values: [Int: Value], keptToDefinition: Bool,
+        interrupted: Interruption?
+    ) {
         self.network = network
+        self.keptToDefinition = keptToDefinition
         self.inputs = inputs
         self.values = values
         self.interrupted = interrupted
@@ -115,7 +121,10 @@ public struct Recording: Sendable {
         for (id, tensor) in replaced { known[id] = .float(tensor) }
         let wanted = try wanting.map { try network.tensorID($0) }
         var execution = Execution(network, known: known, interrupted: interrupted)
-        try execution.compute(wanted, keeping: Set(wanted))
+        // Node by node, as the recording: an unchanged replacement gives the recorded values to the last bit.
+        try ConvolutionEngine.keepingToDefinition(keptToDefinition) {
+            try execution.compute(wanted, keeping: Set(wanted), joining: false)
+        }
         var results: [String: Value] = [:]
         for (name, id) in zip(wanting, wanted) { results[name] = execution.value(id)! }
         return results
@@ -152,12 +161,16 @@ extension Network {
         var execution = Execution(self, interrupted: interrupted)
         try execution.supply(inputs)
         // Unused second outputs of a node on the path are kept too: its pullback may look at them.
-        try execution.compute(targetIDs + tapIDs, keeping: kept)
+        let decides = path.decidesBelowConvolutions(in: self)
+        try ConvolutionEngine.keepingToDefinition(decides) {
+            try execution.compute(targetIDs + tapIDs, keeping: kept)
+        }
         for id in targetIDs { try checkNumbers(execution.value(id)!, id, inputs: inputs) }
         var values: [Int: Value] = [:]
         for id in kept { if let value = execution.values[id] { values[id] = value } }
         for input in self.inputs { if let value = inputs[input.name] { values[tensorIDs[input.name]!] = value } }
-        return Recording(self, inputs: inputs, values: values, interrupted: interrupted)
+        return Recording(
+            self, inputs: inputs, values: values, keptToDefinition: decides, interrupted: interrupted)
     }
 }
 
@@ -185,6 +198,24 @@ struct Path {
         self.influenced = influenced
         self.leads = leads
     }
+
+    /// Whether the way back passes a decision (which side of a kink, which of several is largest) and then a convolution, which
+    /// carries what was decided to other places.
+    ///
+    /// Where two values all but tie, rounding decides, and the maps of layers below show it. Without a convolution after it a
+    /// decision stays where it was made, and there the tied values are alike.
+    func decidesBelowConvolutions(in network: Network) -> Bool {
+        guard let first = nodes.firstIndex(where: { ["Conv", "ConvTranspose"].contains(network.nodes[$0].type) }) else {
+            return false
+        }
+        return nodes[first...].contains { Self.deciders.contains(network.nodes[$0].type) }
+    }
+
+    private static let deciders: Set<String> = [
+        "Abs", "Celu", "Clip", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "MaxPool", "Min",
+        "PRelu",
+        "ReduceMax", "ReduceMin", "Relu", "Selu", "Shrink", "ThresholdedRelu", "TopK",
+    ]
 
     /// Whether a tensor depends on a source, or is one.
     func isInfluenced(_ id: Int) -> Bool { influenced[id] }

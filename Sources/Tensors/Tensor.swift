@@ -112,14 +112,17 @@ private final class TensorStorage<Scalar>: @unchecked Sendable {
     let base: UnsafeMutablePointer<Scalar>
     let count: Int
     private let owner: AnyObject?
+    /// The memory itself where it is large and to be used again.
+    private let block: TensorMemory.Block?
     var isBorrowed: Bool { owner != nil }
 
     init(count: Int) {
         precondition(_isPOD(Scalar.self), "tensors hold trivial elements")
         precondition(count >= 0, "a negative extent")
         let bytes = max(64, count * MemoryLayout<Scalar>.stride)
-        base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
-            to: Scalar.self, capacity: max(1, count))
+        block = bytes >= TensorMemory.threshold ? TensorMemory.shared.take(bytes) : nil
+        let memory = block?.base ?? UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        base = memory.bindMemory(to: Scalar.self, capacity: max(1, count))
         self.count = count
         owner = nil
     }
@@ -128,6 +131,7 @@ private final class TensorStorage<Scalar>: @unchecked Sendable {
         self.base = UnsafeMutablePointer(mutating: base)
         self.count = count
         self.owner = owner
+        block = nil
     }
 
     func copy() -> TensorStorage {
@@ -137,6 +141,10 @@ private final class TensorStorage<Scalar>: @unchecked Sendable {
     }
 
     deinit {
-        if owner == nil { UnsafeMutableRawPointer(base).deallocate() }
+        if let block {
+            TensorMemory.shared.giveBack(block)
+        } else if owner == nil {
+            UnsafeMutableRawPointer(base).deallocate()
+        }
     }
 }

@@ -176,6 +176,16 @@ import Volumes
         #expect(sandbox.run().errors.contains("1 done, 1 unchanged"))
     }
 
+    /// How accurately convolutions are computed belongs to the settings: other numbers, another run.
+    @Test func anotherAccuracyIsAnotherRun() throws {
+        let sandbox = try prepared()
+        #expect(sandbox.run("--dry-run").output.contains("0 of 2 to do"))
+        #expect(sandbox.run("--dry-run", "--precise").output.contains("2 of 2 to do"))
+        #expect(sandbox.run("--dry-run", "--fast").output.contains("2 of 2 to do"))
+        let both = sandbox.run("--dry-run", "--precise", "--fast")
+        #expect(both.code == 2 && both.errors.contains("expected one of --precise and --fast, found both"))
+    }
+
     @Test func aChangedLabelMapIsSeen() throws {
         let sandbox = try prepared()
         var mask = Volume(grid: Sandbox.ball().grid, repeating: 0)

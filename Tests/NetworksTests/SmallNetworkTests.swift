@@ -53,7 +53,8 @@ import Testing
         #expect(relativeError(gradients["input"]!, reference.float("input|gradient")!) < Self.tolerance)
     }
 
-    /// Gradients to one tap alone are those that come with the others: no tap changes what another gets.
+    /// Gradients to one tap alone are those that come with the others, to rounding: a deeper tap may ask for convolutions by
+    /// their definition, but no tap changes what another gets.
     @Test(arguments: names) func tapsDoNotDisturbEachOther(_ name: String) throws {
         let (network, reference) = try Self.load(name, "dynamo")
         let input = ["input": Value.float(reference.float("input")!)]
@@ -63,7 +64,7 @@ import Testing
         for tap in taps {
             let alone = try network.record(inputs: input, targets: ["output"], taps: [tap]).pullback(
                 seeds: seeds, to: [tap])
-            #expect(alone[tap] == all[tap])
+            #expect(relativeError(alone[tap]!, all[tap]!) < 1e-5)
         }
     }
 

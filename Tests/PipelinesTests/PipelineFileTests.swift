@@ -25,7 +25,7 @@ private func read(_ text: String) throws -> PipelineFile {
                 "NormalizeIntensity",
               ],
               targets: ["argmax", 1, "yes", "every", "region", {class: "no"}, {region: 2}, {region: "largest"}, {mask: "yes"}],
-              methods: ["gradcam"], taps: ["a", "b"], explain: "probability",
+              methods: ["gradcam"], taps: ["a", "b"], explain: "probability", accuracy: "precise",
               rendering: {colormap: "magma", window: [-160, 240], alpha: 0.5, threshold: 0.1, contours: [0.5], interpolation: "nearest", sideBySide: true,
                           planes: ["axial"], slices: {hottest: 4}, scale: "folder", signed: true, montage: 9,
                           convention: "neurological"},
@@ -50,6 +50,7 @@ private func read(_ text: String) throws -> PipelineFile {
                 .region(nil), .masked(.name("yes")),
             ])
         #expect(file.methods == [MethodChoice("gradcam")] && file.taps == ["a", "b"] && file.explain == .probability)
+        #expect(file.accuracy == .precise)
         #expect(file.rendering.colormap == "magma" && file.rendering.window == .range(-160...240))
         #expect(file.rendering.alpha == 0.5 && file.rendering.threshold == 0.1 && file.rendering.contours == [0.5])
         #expect(
@@ -187,6 +188,10 @@ private func read(_ text: String) throws -> PipelineFile {
         (
             "{version: 1, targets: [true]}",
             "targets[0] (line 1): expected \"argmax\", \"every\", \"region\", a class index, a class name, or {class: …}, {region: …}, {mask: …}, found true."
+        ),
+        (
+            "{version: 1, accuracy: 'exact'}",
+            "accuracy (line 1): expected one of fast, balanced, precise, found the text \"exact\"."
         ),
         (
             "{version: 1, explain: 'logits'}",

@@ -7,6 +7,9 @@ import Workers
 
 /// Convolutions and pools against PyTorch, and their gradients against its autograd.
 @Suite struct ConvolutionReferenceTests {
+    static let maxPools = ConvolutionCase.all.filter { $0.type == "MaxPool" }
+    static let convolutions = ConvolutionCase.all.filter { $0.type == "Conv" }
+
     @Test func allCasesAreThere() { #expect(ConvolutionCase.all.count >= 60) }
 
     @Test(arguments: ConvolutionCase.all) func forwardAgrees(_ reference: ConvolutionCase) throws {
@@ -36,7 +39,7 @@ import Workers
         }
     }
 
-    @Test(arguments: ConvolutionCase.all.filter { $0.type == "MaxPool" })
+    @Test(arguments: maxPools)
     func indicesAgree(_ reference: ConvolutionCase) throws {
         let operation = try #require(try OperatorCatalogue.make(reference.node(outputs: 2)))
         let outputs = try operation.forward(reference.inputs)
@@ -49,7 +52,7 @@ import Workers
     }
 
     /// What runs where oneDNN has no kernel gives the same.
-    @Test(arguments: ConvolutionCase.all.filter { $0.type == "Conv" })
+    @Test(arguments: convolutions)
     func definitionAgrees(_ reference: ConvolutionCase) throws {
         let x = reference.tensor("x")!
         let w = reference.tensor("w")!

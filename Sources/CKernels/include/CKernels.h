@@ -1,5 +1,8 @@
 #pragma once
 
 #include "DirectConvolution.h"
+#include "Epilogue.h"
 #include "MinimalFiltering.h"
 #include "Pooling.h"
+#include "Processor.h"
+#include "RowConvolution.h"

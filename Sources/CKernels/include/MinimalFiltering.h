@@ -1,7 +1,9 @@
 #pragma once
 
-#include <stddef.h>
 #include <stdint.h>
+
+#include "Epilogue.h"
+#include "Processor.h"
 
 /// Convolution by minimal filtering (Winograd): stride 1, dilation 1, one group, kernels of 1 or 3 on each axis.
 ///
@@ -22,28 +24,6 @@ typedef struct {
     /// Outputs of a tile on each axis: 4 or 2 where the kernel is 3, 1 where it is 1.
     int64_t tile[3];
 } tomo_filtering;
-
-/// What follows the sum of products, in one pass with the write.
-typedef struct {
-    /// One value an output channel, or NULL.
-    const float *bias;
-    /// A tensor of the output's shape that is added, or NULL.
-    const float *residual;
-    /// Values below 0 are multiplied by this: 1 leaves all as they are, 0 rectifies.
-    float slope;
-} tomo_epilogue;
-
-/// Kinds of processor that kernels are written for. Each computes the same to rounding.
-enum {
-    TOMO_PORTABLE = 0,
-    TOMO_AVX2 = 1,
-    TOMO_AVX512 = 2,
-};
-
-/// The best kind that this processor runs.
-int tomo_best_processor(void);
-/// Nonzero when this processor runs kernels of that kind.
-int tomo_processor_runs(int kind);
 
 int64_t tomo_filtering_tiles(const tomo_filtering *f);
 int64_t tomo_filtering_points(const tomo_filtering *f);

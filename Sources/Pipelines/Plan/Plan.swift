@@ -22,6 +22,8 @@ public struct Plan: Sendable {
     public let heatmaps: [ExportSettings.HeatmapGrid]
     public let encoding: NIfTIWriter.Encoding
     public let drawsOverlays: Bool
+    /// How accurately convolutions are to be computed; whoever runs the plan sets it for the process.
+    public let accuracy: ConvolutionEngine.Accuracy
     public let writesPage: Bool
     /// For which scenes are written.
     public let viewers: [Viewer]
@@ -95,6 +97,7 @@ public struct Plan: Sendable {
         heatmaps = words.exports.heatmaps ?? [.scan, .tap]
         encoding = NIfTIWriter.Encoding(rawValue: (words.exports.datatype ?? .float32).rawValue)!
         drawsOverlays = words.exports.overlays ?? true
+        accuracy = words.accuracy ?? .balanced
         writesPage = words.exports.page ?? true
         let names = words.exports.viewers ?? []
         viewers = Viewer.allCases.filter { names.contains($0.rawValue) }
@@ -232,7 +235,8 @@ public struct Plan: Sendable {
         let members: [(String, JSON)] = [
             ("tool", .text(Product.signature)), ("input", .object(input)), ("network", .object(network)),
             ("preparation", preparation.json), ("targets", .array(targets)), ("methods", .array(methods)),
-            ("taps", .array(taps)), ("explain", .text((words.explain ?? .logit).rawValue)), ("rendering", drawing.json),
+            ("taps", .array(taps)), ("explain", .text((words.explain ?? .logit).rawValue)),
+            ("accuracy", .text((words.accuracy ?? .balanced).rawValue)), ("rendering", drawing.json),
             ("exports", .object(exports)),
         ]
         return .object(members)

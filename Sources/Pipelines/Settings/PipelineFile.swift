@@ -1,6 +1,7 @@
 import Explanations
 import Failures
 import Foundation
+import Tensors
 
 /// What a pipeline file (or a network's own metadata) says; what it does not say is nil.
 ///
@@ -19,6 +20,7 @@ public struct PipelineFile: Sendable {
     public var methods: [MethodChoice]?
     public var taps: [String]?
     public var explain: ExplainedValue?
+    public var accuracy: ConvolutionEngine.Accuracy?
     public var rendering = RenderingSettings()
     public var exports = ExportSettings()
     /// What the command line changes in the preparation.
@@ -86,6 +88,7 @@ public struct PipelineFile: Sendable {
         methods = try keys.elements("methods")?.map { try Self.method($0.json, at: $0.path) }
         taps = try keys.texts("taps")
         explain = try keys.choice("explain", ExplainedValue.self)
+        accuracy = try keys.choice("accuracy", ConvolutionEngine.Accuracy.self)
         if let keys = try keys.object("rendering", PipelineKeys.rendering) { rendering = try RenderingSettings(keys) }
         if let keys = try keys.object("exports", PipelineKeys.exports) { exports = try ExportSettings(keys) }
         for (key, isEmpty) in [
@@ -149,6 +152,7 @@ public struct PipelineFile: Sendable {
         result.methods = methods ?? other.methods
         result.taps = taps ?? other.taps
         result.explain = explain ?? other.explain
+        result.accuracy = accuracy ?? other.accuracy
         result.rendering = rendering.completed(by: other.rendering)
         result.exports = exports.completed(by: other.exports)
         return result

@@ -1,5 +1,6 @@
 import Explanations
 import Rendering
+import Tensors
 import Volumes
 
 /// Every key of a pipeline file. `docs/reference/pipelines.md` is made from this list.
@@ -34,6 +35,13 @@ public enum PipelineKeys {
             KeyDescription(
                 "explain", "\"logit\" or \"probability\"", standard: "\"logit\"",
                 "Whether the value before or after the network's final softmax or sigmoid is explained."),
+            KeyDescription(
+                "accuracy",
+                "one of \(ConvolutionEngine.Accuracy.allCases.map(\.rawValue).joined(separator: ", "))",
+                standard: "\"balanced\"",
+                "How far convolutions may trade rounding for time: the fewest multiplications (fast); the same, except forward "
+                    + "where a gradient passes on through what they decide (balanced); or by their definition (precise)."
+            ),
             KeyDescription("rendering", "object", "How maps are drawn."),
             KeyDescription("exports", "object", "Which files are written."),
         ])

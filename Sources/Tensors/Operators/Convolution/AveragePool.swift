@@ -8,7 +8,7 @@ public struct AveragePool: Operator {
     public static let types = ["AveragePool"]
 
     private let node: NodeDescription
-    private let window: WindowAttributes
+    private var window: WindowAttributes
     private let countPadding: Bool
 
     public init(_ node: NodeDescription) throws {
@@ -41,5 +41,17 @@ public struct AveragePool: Operator {
                 tomo_average_pool_gradient(&w, countPadding ? 1 : 0, from, to)
             }
         ]
+    }
+}
+
+extension AveragePool: SlabOperator {
+    public func slab(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: any Operator)? {
+        // What lies beyond the padding does not count, so that a rounded-up extent cannot be written as padding.
+        guard !window.ceilMode, let input = shapes.first ?? nil, let kernel = window.kernel,
+            let slab = try window.slab(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
+        else { return nil }
+        var pool = self
+        pool.window = slab.attributes
+        return (slab.planes, pool)
     }
 }

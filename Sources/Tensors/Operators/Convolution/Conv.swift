@@ -1,4 +1,5 @@
 import Failures
+import Workers
 
 /// ONNX `Conv`: the cross-correlation of an input with learned kernels, over one to three spatial axes.
 ///
@@ -9,14 +10,44 @@ public struct Conv: Operator {
     public static let types = ["Conv"]
 
     private let node: NodeDescription
-    private let window: WindowAttributes
+    private var window: WindowAttributes
     private let groups: Int
-    private let packed = PackedWeights()
+    private var packed = PackedWeights()
+    /// What a plan has joined to this convolution: an addend as fourth input, a (leaky) rectifier.
+    private var addsResidual = false
+    private var slope: Float = 1
 
     public init(_ node: NodeDescription) throws {
         self.node = node
         window = try WindowAttributes(node)
         groups = try node.groups()
+    }
+
+    /// This convolution with what follows it in the same pass: the sum with a fourth input of the output's shape, then
+    /// values below 0 times `slope` (0 is Relu, 1 nothing).
+    ///
+    /// The transformed weights are shared with this value. The pullback rectifies as Relu and LeakyRelu do.
+    ///
+    /// - Precondition: `slope` is not negative, since the sign of the output must tell the sign before it.
+    public func followed(bySlope slope: Float = 1, addingResidual: Bool = false) -> Conv {
+        precondition(
+            slope >= 0 && self.slope == 1 && !addsResidual, "a convolution that is followed by something already")
+        var conv = self
+        conv.slope = slope
+        conv.addsResidual = addingResidual
+        return conv
+    }
+
+    /// This convolution for weights of its own: transformed weights are kept for one weight tensor only.
+    func withOwnWeights() -> Conv {
+        var conv = self
+        conv.packed = PackedWeights()
+        return conv
+    }
+
+    func outputShape(_ inputs: [Value?]) throws -> [Int] {
+        let input = try node.input(inputs, 0, "X")
+        return try convolution(input: input.shape, weight: try node.input(inputs, 1, "W").shape).outputShape
     }
 
     public func forward(_ inputs: [Value?]) throws -> [Value] {
@@ -27,20 +58,31 @@ public struct Conv: Operator {
         guard let x = try node.float(input, "X"), let w = try node.float(weight, "W"), bias != .unknown else {
             return [.pending(convolution.outputShape)]
         }
-        let y = try ConvolutionEngine.forward(
-            convolution, input: x, weight: w, epilogue: Epilogue(bias: bias.tensor), cache: packed)
+        var epilogue = Epilogue(bias: bias.tensor, slope: slope)
+        if addsResidual {
+            let residual = try node.input(inputs, 3, "residual")
+            guard residual.shape == convolution.outputShape else {
+                throw node.failure(
+                    expected: "an addend of shape \(convolution.outputShape)", found: residual.summary)
+            }
+            guard let addend = try node.float(residual, "residual") else { return [.pending(convolution.outputShape)] }
+            epilogue.residual = addend
+        }
+        let y = try ConvolutionEngine.forward(convolution, input: x, weight: w, epilogue: epilogue, cache: packed)
         return [.float(y)]
     }
 
     public func pullback(_ call: PullbackCall) throws -> [Tensor<Float>?] {
         let convolution = try convolution(input: call.shape(0), weight: call.shape(1))
+        let gradient = slope == 1 ? call.gradient : call.gradient.rectified(by: call.floatOutput(0), slope: slope)
         return try call.results { index in
             switch index {
             case 0:
                 try ConvolutionEngine.backwardData(
-                    convolution, gradient: call.gradient, weight: call.float(1), cache: packed)
-            case 1: ConvolutionEngine.backwardWeights(convolution, input: call.float(0), gradient: call.gradient)
-            default: ConvolutionEngine.biasGradient(call.gradient)
+                    convolution, gradient: gradient, weight: call.float(1), cache: packed)
+            case 1: ConvolutionEngine.backwardWeights(convolution, input: call.float(0), gradient: gradient)
+            case 2: ConvolutionEngine.biasGradient(gradient)
+            default: gradient
             }
         }
     }
@@ -69,6 +111,23 @@ public struct Conv: Operator {
     }
 }
 
+extension Conv: SlabOperator {
+    public func slab(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: any Operator)? {
+        try slabConvolution(outputs, shapes: shapes)
+    }
+
+    /// As the protocol asks, and nothing but a convolution.
+    func slabConvolution(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: Conv)? {
+        guard shapes.count >= 2, let input = shapes[0], let weight = shapes[1], weight.count == input.count,
+            let slab = try window.slab(
+                outputs, over: try window.spatialExtents(of: input), kernel: Array(weight[2...]))
+        else { return nil }
+        var conv = self
+        conv.window = slab.attributes
+        return (slab.planes, conv)
+    }
+}
+
 extension NodeDescription {
     func groups() throws -> Int {
         let groups = try int("group", default: 1)
@@ -91,4 +150,22 @@ enum Bias: Equatable {
     case known(Tensor<Float>)
 
     var tensor: Tensor<Float>? { if case .known(let tensor) = self { tensor } else { nil } }
+}
+
+extension Tensor<Float> {
+    /// This gradient times the derivative of a (leaky) rectifier whose output was `output`.
+    fileprivate func rectified(by output: Tensor<Float>, slope: Float) -> Tensor<Float> {
+        precondition(shape == output.shape, "a gradient of another shape")
+        return Tensor(shape: shape) { to in
+            withUnsafeBuffer { gradient in
+                output.withUnsafeBuffer { output in
+                    Workers.shared.forEachRange(gradient.count, grain: 1 << 16) { range in
+                        for index in range {
+                            to[index] = output[index] > 0 ? gradient[index] : gradient[index] * slope
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import CKernels
+import COneDNN
 import Failures
 import Synchronization
 import Workers
@@ -7,17 +8,50 @@ import Workers
 ///
 /// Every engine cuts its work by the extents alone, so that the result has the same bits on any number of threads.
 public enum ConvolutionEngine {
-    /// Whether every convolution is computed by its definition, which is the most accurate, rather than with fewer
-    /// multiplications where that is faster. Set once, early, for the whole process.
+    /// How far convolutions may trade rounding for time.
     ///
-    /// On by default. Minimal filtering rounds by about 2e-6 of the largest value, which is little for an answer but can turn
-    /// the sign at a ReLU or the winner of a maximum pool; maps that keep the gradient at every place (HiResCAM) then
-    /// differ from PyTorch's by more than 1e-4 on trained networks.
-    public static var precise: Bool {
-        get { preciseFlag.load(ordering: .relaxed) }
-        set { preciseFlag.store(newValue, ordering: .relaxed) }
+    /// Forward, rounding decides which way a ReLU or a maximum pool goes where two values all but tie, and a gradient that
+    /// passes there and then further convolutions shows it. Backward it decides nothing.
+    public enum Accuracy: String, CaseIterable, Sendable {
+        /// The fewest multiplications everywhere.
+        case fast
+        /// The fewest multiplications, except forward where ``keepingToDefinition(_:)`` asks otherwise.
+        case balanced
+        /// By the definition, forward and backward, in the order in which oneDNN (and so PyTorch) adds.
+        case precise
     }
-    private static let preciseFlag = Atomic<Bool>(true)
+
+    /// How accurate every convolution is. Set once, early, for the whole process.
+    public static var accuracy: Accuracy {
+        get { Accuracy.allCases[accuracyIndex.load(ordering: .relaxed)] }
+        set { accuracyIndex.store(Accuracy.allCases.firstIndex(of: newValue)!, ordering: .relaxed) }
+    }
+    private static let accuracyIndex = Atomic<Int>(Accuracy.allCases.firstIndex(of: .balanced)!)
+
+    @TaskLocal private static var keepsForward = false
+
+    /// Runs `body`, where `keeping` with forward convolutions by their definition, unless the process is to be fast.
+    public static func keepingToDefinition<Result>(
+        _ keeping: Bool = true, _ body: () throws -> Result
+    ) rethrows -> Result {
+        try $keepsForward.withValue(keeping && accuracy != .fast, operation: body)
+    }
+
+    /// Whether oneDNN computes whatever it can, to compare with.
+    @_spi(Benchmarks) public static var usesLibraryOnly: Bool {
+        get { libraryOnly.load(ordering: .relaxed) }
+        set { libraryOnly.store(newValue, ordering: .relaxed) }
+    }
+    private static let libraryOnly = Atomic<Bool>(false)
+
+    /// What computes: for the record beside measured times.
+    @_spi(Benchmarks) public static var about: [String: String] {
+        let kinds = [TOMO_PORTABLE: "portable", TOMO_AVX2: "AVX2", TOMO_AVX512: "AVX-512"]
+        return [
+            "kernels": kinds[Int(tomo_best_processor())] ?? "?",
+            "oneDNN": "\(tomo_dnn_version() / 1000).\(tomo_dnn_version() % 1000)",
+        ]
+    }
 
     /// The output `[batch, channels, spatial…]`.
     static func forward(
@@ -41,8 +75,12 @@ public enum ConvolutionEngine {
     ) throws -> Tensor<Float> {
         let shape = direction == .forward ? convolution.outputShape : convolution.inputShape
         guard shape.elementCount > 0, from.count > 0 else { return Tensor(shape: shape, repeating: 0) }
-        if !precise, let filtering = MinimalFiltering(convolution, direction) {
+        let byLibrary = accuracy == .precise || usesLibraryOnly || (keepsForward && direction == .forward)
+        if !byLibrary, let filtering = MinimalFiltering(convolution, direction) {
             return filtering.run(from: from, weight: weight, epilogue: epilogue, shape: shape, cache: cache)
+        }
+        if !byLibrary, let rows = RowConvolution(convolution, direction) {
+            return rows.run(from: from, weight: weight, epilogue: epilogue, shape: shape, cache: cache)
         }
         if let schedule = OneDNNSchedule.of(convolution, direction, bias: epilogue.bias != nil) {
             return try schedule.run(from: from, weight: weight, epilogue: epilogue, cache: cache)

@@ -10,7 +10,7 @@ public struct MaxPool: Operator {
     public static let types = ["MaxPool"]
 
     private let node: NodeDescription
-    private let window: WindowAttributes
+    private var window: WindowAttributes
     private let columnMajor: Bool
 
     public init(_ node: NodeDescription) throws {
@@ -96,6 +96,18 @@ public struct MaxPool: Operator {
                 tomo_max_pool_gradient(&w, from, gradient, to)
             }
         ]
+    }
+}
+
+extension MaxPool: SlabOperator {
+    public func slab(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: any Operator)? {
+        // Indices count places of the whole input.
+        guard !wantsIndices, let input = shapes.first ?? nil, let kernel = window.kernel,
+            let slab = try window.slab(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
+        else { return nil }
+        var pool = self
+        pool.window = slab.attributes
+        return (slab.planes, pool)
     }
 }
 

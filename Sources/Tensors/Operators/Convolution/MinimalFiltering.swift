@@ -20,6 +20,8 @@ struct MinimalFiltering: Sendable {
 
     /// The best tiles for a convolution; nil where the definition's kernels are faster or this scheme does not apply.
     ///
+    /// - Parameter always: whether the scheme is taken even where the definition is faster.
+    ///
     /// The choice weighs multiplications, transforms and the reading of transformed weights, in units of one
     /// multiply-add; the constants are from measurements and need not be precise, since near the line both are alike.
     init?(
@@ -39,8 +41,13 @@ struct MinimalFiltering: Sendable {
         let lanes = Int(tomo_filtering_lanes(processor))
         func padded(_ channels: Int) -> Double { Double((channels + lanes - 1) / lanes * lanes) }
         func cost(_ tile: SIMD3<Int>) -> Double {
-            let points = Double((0..<3).reduce(1) { $0 * (tile[$1] == 1 ? 1 : tile[$1] + 2) })
-            let tiles = Double((0..<3).reduce(convolution.batch) { $0 * ((output[$1] + tile[$1] - 1) / tile[$1]) })
+            var points = 1.0
+            var tiles = Double(convolution.batch)
+            for axis in 0..<3 {
+                if tile[axis] > 1 { points *= Double(tile[axis] + 2) }
+                let along = (output[axis] + tile[axis] - 1) / tile[axis]
+                tiles *= Double(along)
+            }
             let weights = points * Double(inputs) * Double(outputs)
             let passes = tiles > 4 * Double(Self.blockTiles) ? tiles / Double(Self.blockTiles) / 8 : 1
             return weights * (tiles + 8 * passes) + points * tiles * 15 * (padded(inputs) + padded(outputs))
@@ -97,26 +104,28 @@ struct MinimalFiltering: Sendable {
         ) { pack(weight) }
         return Tensor(shape: shape) { to in
             from.withUnsafeBuffer { from in
-                epilogue.withDescription { epilogue in
-                    compute(from.baseAddress!, packed.base, epilogue, to.baseAddress!)
+                packed.withUnsafeBuffer { packed in
+                    epilogue.withDescription { epilogue in
+                        compute(from.baseAddress!, packed.baseAddress!, epilogue, to.baseAddress!)
+                    }
                 }
             }
         }
     }
 
-    private func pack(_ weight: Tensor<Float>) -> AlignedFloats {
+    private func pack(_ weight: Tensor<Float>) -> Tensor<Float> {
         var f = description
-        let packed = AlignedFloats(count: Int(tomo_filtering_packed_count(&f, processor)))
         let panels = Int(tomo_filtering_panels(&f, processor))
-        weight.withUnsafeBuffer { weight in
-            Workers.shared.forEach(panels) { panel in
-                var f = description
-                tomo_filtering_pack(
-                    &f, processor, weight.baseAddress, Int64(weightStrides.output), Int64(weightStrides.input),
-                    flipped ? 1 : 0, packed.base, Int64(panel), Int64(panel + 1))
+        return Tensor(shape: [Int(tomo_filtering_packed_count(&f, processor))]) { packed in
+            weight.withUnsafeBuffer { weight in
+                Workers.shared.forEach(panels) { panel in
+                    var f = description
+                    tomo_filtering_pack(
+                        &f, processor, weight.baseAddress, Int64(weightStrides.output), Int64(weightStrides.input),
+                        flipped ? 1 : 0, packed.baseAddress, Int64(panel), Int64(panel + 1))
+                }
             }
         }
-        return packed
     }
 
     private func compute(
@@ -233,25 +242,4 @@ struct Epilogue {
             for index in offset..<offset + count where to[index] < 0 { to[index] *= slope }
         }
     }
-}
-
-/// Floats on cache lines, in huge pages where there are many.
-final class AlignedFloats: @unchecked Sendable {
-    let base: UnsafeMutablePointer<Float>
-    let count: Int
-
-    init(count: Int) {
-        self.count = count
-        let huge = 2 << 20
-        let bytes = max(64, 4 * count)
-        let isLarge = bytes >= huge
-        let size = isLarge ? (bytes + huge - 1) / huge * huge : bytes
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isLarge ? huge : 64)
-        #if os(Linux)
-            if isLarge { madvise(memory, size, 14 /* MADV_HUGEPAGE */) }
-        #endif
-        base = memory.bindMemory(to: Float.self, capacity: max(1, count))
-    }
-
-    deinit { UnsafeMutableRawPointer(base).deallocate() }
 }

@@ -63,9 +63,9 @@ struct WindowAttributes: Sendable {
     let kernel: [Int]?
     let strides: [Int]?
     let dilations: [Int]?
-    let pads: [Int]?
-    let padding: Padding
-    let ceilMode: Bool
+    private(set) var pads: [Int]?
+    private(set) var padding: Padding
+    private(set) var ceilMode: Bool
 
     /// No real network comes near; keeps every product of an extent and a stride far from overflow.
     static let largestExtent = 1 << 30
@@ -151,6 +151,34 @@ struct WindowAttributes: Sendable {
         return SpatialWindow(
             rank: rank, input: input, output: output, kernel: kernel, stride: stride, dilation: dilation,
             padBegin: begin, padEnd: end)
+    }
+}
+
+extension WindowAttributes {
+    /// What some outputs along the first spatial axis read of it, and the attributes that give just these outputs from just
+    /// those planes; nil where they read padding only.
+    func slab(
+        _ outputs: Range<Int>, over spatial: [Int], kernel: [Int]
+    ) throws -> (planes: Range<Int>, attributes: WindowAttributes)? {
+        let whole = try window(over: spatial, kernel: kernel)
+        let first = 3 - whole.rank
+        let low = outputs.lowerBound * whole.stride[first] - whole.padBegin[first]
+        let high = (outputs.upperBound - 1) * whole.stride[first] - whole.padBegin[first] + whole.reach[first]
+        let planes = max(0, low)..<max(0, low, min(whole.input[first], high))
+        guard !planes.isEmpty else { return nil }
+        var begin = whole.padBegin
+        var end = whole.padEnd
+        for axis in first..<3 {
+            let last = (whole.output[axis] - 1) * whole.stride[axis] + whole.reach[axis]
+            end[axis] = max(end[axis], last - whole.input[axis] - begin[axis])
+        }
+        begin[first] = planes.lowerBound - low
+        end[first] = high - planes.upperBound
+        var attributes = self
+        attributes.pads = (first..<3).map { begin[$0] } + (first..<3).map { end[$0] }
+        attributes.padding = .explicit
+        attributes.ceilMode = false
+        return (planes, attributes)
     }
 }
 

@@ -55,6 +55,17 @@ struct BatchNormalization: Operator {
         }
     }
 
+    /// What each channel is multiplied by and then raised by, where the four inputs after the first are known numbers of as
+    /// many channels.
+    func affine(_ inputs: [Value?]) -> (factors: [Float], shifts: [Float])? {
+        guard inputs.count >= 5 else { return nil }
+        var tensors: [Tensor<Float>] = []
+        for case .float(let tensor)? in inputs[1...4] where tensor.rank == 1 { tensors.append(tensor) }
+        guard tensors.count == 4, tensors.allSatisfy({ $0.count == tensors[0].count }) else { return nil }
+        let channel = Parameters(tensors, epsilon)
+        return (channel.factors, channel.shifts)
+    }
+
     func forward(_ inputs: [Value?]) throws -> [Value] {
         let value = try node.input(inputs, 0, "the tensor")
         let form = try ChannelForm(value, node)

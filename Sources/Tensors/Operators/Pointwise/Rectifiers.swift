@@ -17,7 +17,7 @@ struct Relu: UnaryIntegerPointwise {
 struct LeakyRelu: UnaryPointwise {
     static let types = ["LeakyRelu"]
     let node: NodeDescription
-    private let alpha: Float
+    let alpha: Float
     init(_ node: NodeDescription) throws {
         self.node = node
         alpha = try node.float("alpha", default: 0.01)

@@ -1,0 +1,51 @@
+import Foundation
+
+/// One line of standard input: what to load, to time or to forget.
+struct Request: Decodable {
+    enum Action: String, Decodable { case about, load, time, drop }
+
+    var action: Action
+    var name: String?
+    var threads: Int?
+    var convolution: ConvolutionRequest?
+    var network: NetworkRequest?
+}
+
+/// A convolution of random numbers.
+struct ConvolutionRequest: Decodable {
+    enum Direction: String, Decodable { case forward, backward }
+    enum Engine: String, Decodable { case ours, library }
+
+    /// `[batch, channels, spatial…]`
+    var input: [Int]
+    /// `[output channels, input channels, kernel…]`
+    var weight: [Int]
+    var stride: Int
+    var padding: Int
+    var direction: Direction
+    var engine: Engine
+    /// fast, balanced or precise.
+    var accuracy: String
+}
+
+/// A network on random numbers between 0 and 1.
+struct NetworkRequest: Decodable {
+    enum Measure: String, Decodable { case forward, gradcam }
+
+    var file: String
+    /// The input's.
+    var shape: [Int]
+    /// A layer's name or alias.
+    var tap: String
+    var measure: Measure
+    var accuracy: String
+}
+
+/// One line of standard output.
+struct Reply: Encodable {
+    var milliseconds: Double?
+    /// The most memory the process has had in use so far.
+    var peakMegabytes: Double?
+    var about: [String: String]?
+    var failure: String?
+}

@@ -1,0 +1,47 @@
+import Synchronization
+import Tensors
+
+/// How much memory a network's run may take.
+///
+/// A run that would take more goes through the network slab by slab where the network allows it: from the input to the next small
+/// tensor, a few planes at a time with the margin that windows reach into, and on from there. What comes out is the same to
+/// rounding.
+public enum MemoryLimit {
+    private struct State {
+        var bytes: Int?
+        var observe: (@Sendable (String) -> Void)?
+        var told: Set<String> = []
+    }
+
+    private static let state = Mutex(State())
+
+    /// Bytes that the process is to stay within; nil for no bound. Set once, early, for the whole process.
+    public static var bytes: Int? {
+        get { state.withLock { $0.bytes } }
+        set { state.withLock { $0.bytes = newValue } }
+    }
+
+    /// Is told, before a run starts and once for each different one, what it will take and how it will go.
+    public static var observe: (@Sendable (String) -> Void)? {
+        get { state.withLock { $0.observe } }
+        set { state.withLock { $0.observe = newValue } }
+    }
+
+    static func tell(_ text: String) {
+        let observe: (@Sendable (String) -> Void)? = state.withLock { state in
+            state.told.insert(text).inserted ? state.observe : nil
+        }
+        observe?(text)
+    }
+
+    /// What the program, a network's weights in all their layouts, and a scan with its map take beside the network's tensors.
+    static func besides(_ network: Network, inputBytes: Int) -> Int {
+        (128 << 20) + 16 * network.parameterCount + 2 * inputBytes
+    }
+
+    /// "1.5 GB"
+    static func text(_ bytes: Int) -> String {
+        let megabytes = Double(bytes) / 0x1p20
+        return megabytes < 1000 ? "\(Int(megabytes.rounded())) MB" : "\((megabytes / 102.4).rounded() / 10) GB"
+    }
+}

@@ -1,0 +1,101 @@
+/// A convolution and the operators after it that fit into its pass over the output: a batch normalization (as other weights), an
+/// addend, a (leaky) rectifier, in this order, each of them or none.
+///
+/// One pass instead of up to four saves reading and writing the largest tensors of a network, and the memory for them. Sums are
+/// made in the same order as one by one; only a folded normalization rounds a little differently.
+public struct ConvolutionChain: Sendable {
+    private var conv: Conv
+    private let folded: (weight: Value, bias: Value)?
+    private let addsResidual: Bool
+
+    /// nil where the operators are not such a chain, or where a normalization's or its convolution's numbers are not constant.
+    ///
+    /// - Parameters:
+    ///   - head: the convolution.
+    ///   - constants: for each input of the convolution its value where that is constant.
+    ///   - links: what follows, in order, each with the constants among its inputs.
+    public init?(
+        _ head: any Operator, constants: [Value?], links: [(operation: any Operator, constants: [Value?])]
+    ) {
+        guard var conv = head as? Conv else { return nil }
+        var folded: (weight: Value, bias: Value)?
+        var slope: Float?
+        var addsResidual = false
+        for (position, link) in links.enumerated() {
+            guard slope == nil else { return nil }
+            switch link.operation {
+            case let normalization as BatchNormalization:
+                guard position == 0, let (factors, shifts) = normalization.affine(link.constants),
+                    let weights = Self.folded(constants, factors, shifts)
+                else { return nil }
+                folded = weights
+                conv = conv.withOwnWeights()
+            case is Add:
+                guard !addsResidual else { return nil }
+                addsResidual = true
+            case is Relu: slope = 0
+            case let rectifier as LeakyRelu:
+                guard rectifier.alpha >= 0, rectifier.alpha.isFinite else { return nil }
+                slope = rectifier.alpha
+            default: return nil
+            }
+        }
+        self.conv = conv.followed(bySlope: slope ?? 1, addingResidual: addsResidual)
+        self.folded = folded
+        self.addsResidual = addsResidual
+    }
+
+    /// Whether an operator of this ONNX type may be a link.
+    public static func canJoin(_ type: String) -> Bool {
+        ["BatchNormalization", "Add", "Relu", "LeakyRelu"].contains(type)
+    }
+
+    /// What the last link gives, or nil where the addend has another shape and the operators must run one by one.
+    ///
+    /// - Parameter inputs: the convolution's.
+    public func forward(_ inputs: [Value?], addend: Value?) throws -> Value? {
+        var inputs = inputs + [Value?](repeating: nil, count: max(0, 3 - inputs.count))
+        if let folded {
+            inputs[1] = folded.weight
+            inputs[2] = folded.bias
+        }
+        if addsResidual {
+            guard case .float(let tensor)? = addend, tensor.shape == (try conv.outputShape(inputs)) else { return nil }
+            inputs.append(addend)
+        }
+        return try conv.forward(inputs)[0]
+    }
+
+    /// What some outputs along the first spatial axis read of the convolution's input, and the chain that gives just these
+    /// from just those planes (and these planes of the addend); see ``SlabOperator``.
+    public func slab(
+        _ outputs: Range<Int>, shapes: [[Int]?]
+    ) throws -> (planes: Range<Int>, chain: ConvolutionChain)? {
+        guard let slab = try conv.slabConvolution(outputs, shapes: shapes) else { return nil }
+        var chain = self
+        chain.conv = slab.operation
+        return (slab.planes, chain)
+    }
+
+    /// The weights and bias of a convolution after which each output channel is multiplied and shifted.
+    private static func folded(_ constants: [Value?], _ factors: [Float], _ shifts: [Float]) -> (
+        weight: Value, bias: Value
+    )? {
+        guard constants.count >= 2, case .float(let weight)? = constants[1], weight.rank >= 3,
+            weight.shape[0] == factors.count
+        else { return nil }
+        var biases = [Float](repeating: 0, count: factors.count)
+        if constants.count > 2, let bias = constants[2] {
+            guard case .float(let tensor) = bias, tensor.shape == [factors.count] else { return nil }
+            biases = tensor.values
+        }
+        let step = weight.count / max(1, factors.count)
+        let scaled = Tensor<Float>(shape: weight.shape) { to in
+            weight.withUnsafeBuffer { from in
+                for index in 0..<weight.count { to[index] = from[index] * factors[index / step] }
+            }
+        }
+        let moved = factors.indices.map { Float(Double(biases[$0]) * Double(factors[$0]) + Double(shifts[$0])) }
+        return (.float(scaled), .float(Tensor(shape: [moved.count], values: moved)))
+    }
+}

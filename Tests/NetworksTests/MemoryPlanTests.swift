@@ -1,0 +1,135 @@
+import Failures
+import Foundation
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Networks
+
+/// Slab by slab a network gives what it gives at once, within the bytes that were promised.
+@Suite struct MemoryPlanTests {
+    /// Two blocks of convolutions with a residual, a strided one, pools of every kind that can be cut, then a global pool.
+    private func network(pool: String = "MaxPool", skipping: Bool = false) throws -> Network {
+        func weights(_ name: String, _ shape: [Int], _ seed: UInt64, above least: Float = -1) -> Message {
+            var numbers = SeededNumbers(seed)
+            return ONNX.floats(name, shape, numbers.tensor(shape, least...1).values)
+        }
+        func conv(_ inputs: [String], _ output: String, stride: Int = 1, kernel: Int = 3, pads: [Int]? = nil) -> Message
+        {
+            ONNX.node(
+                "Conv", inputs, [output],
+                [
+                    ("pads", .ints(pads ?? [Int](repeating: kernel / 2, count: 6))),
+                    ("strides", .ints([stride, stride, stride])),
+                ])
+        }
+        let window: [(String, ONNX.Attribute)] = [
+            ("kernel_shape", .ints([3, 2, 2])), ("strides", .ints([2, 2, 2])), ("pads", .ints([1, 0, 0, 0, 0, 0])),
+        ]
+        var nodes = [
+            conv(["x", "wa", "ba"], "a"), ONNX.node("Relu", ["a"], ["ra"]), conv(["ra", "wb"], "b"),
+            ONNX.node("BatchNormalization", ["b", "scale", "shift", "mean", "variance"], ["n"]),
+            ONNX.node("Add", ["n", "ra"], ["s"]), ONNX.node("LeakyRelu", ["s"], ["l"], [("alpha", .float(0.1))]),
+            ONNX.node(pool, ["l"], ["p"], window + (pool == "MaxPool" ? [("ceil_mode", .int(1))] : [])),
+            conv(["p", "wc"], "c", stride: 2, pads: [1, 1, 1, 0, 1, 1]),
+            ONNX.node("Concat", ["c", "c"], ["cc"], [("axis", .int(1))]), ONNX.node("Sigmoid", ["cc"], ["g"]),
+            ONNX.node("Mul", ["g", "one"], ["m"]), conv(["m", "wd"], "d"), ONNX.node("Relu", ["d"], ["rd"]),
+            ONNX.node("GlobalAveragePool", ["rd"], ["y"]),
+        ]
+        if skipping {
+            nodes += [
+                ONNX.node("GlobalMaxPool", ["ra"], ["u"]), ONNX.node("Add", ["y", "u"], ["z"]),
+            ]
+        }
+        let constants = [
+            weights("wa", [8, 1, 3, 3, 3], 1), weights("ba", [8], 2), weights("wb", [8, 8, 3, 3, 3], 3),
+            weights("scale", [8], 4), weights("shift", [8], 5), weights("mean", [8], 6),
+            weights("variance", [8], 7, above: 0.2), weights("wc", [4, 8, 3, 3, 3], 8),
+            weights("one", [1, 8, 1, 1, 1], 9), weights("wd", [8, 8, 3, 3, 3], 10),
+        ]
+        let output = skipping ? "z" : "y"
+        return try ONNX.network(
+            ONNX.model(
+                ONNX.graph(
+                    nodes,
+                    inputs: [ONNX.port("x", [.fixed(1), .fixed(1), .symbolic("d"), .symbolic("h"), .symbolic("w")])],
+                    outputs: [ONNX.port(output, [.fixed(1), .fixed(8), .fixed(1), .fixed(1), .fixed(1)])],
+                    initializers: constants)))
+    }
+
+    private func plan(_ network: Network, _ shape: [Int], kept names: [String], limit: Int?) throws -> MemoryPlan {
+        let shapes = try network.interpret(["x": shape]).map { $0?.shape }
+        let schedule = Array(network.nodes.indices)
+        var uses = [Int](repeating: 0, count: network.tensorNames.count)
+        for index in schedule { for case let id? in network.nodes[index].inputIDs { uses[id] += 1 } }
+        let kept = Set(names.map { network.tensorIDs[$0]! })
+        return try MemoryPlan(
+            network, stages: network.stages(of: schedule, uses: uses, kept: kept), shapes: shapes,
+            given: [network.tensorIDs["x"]!], kept: kept, limit: limit)
+    }
+
+    /// Every thickness, every tensor that can end a part; odd extents, so that pools and strides leave something over.
+    @Test(arguments: ["MaxPool", "AveragePool"], [[1, 1, 27, 8, 9], [1, 1, 16, 7, 6]])
+    func slabsGiveTheWhole(_ pool: String, _ shape: [Int]) throws {
+        let network = try network(pool: pool)
+        var numbers = SeededNumbers(5)
+        let x = numbers.tensor(shape)
+        let shapes = try network.interpret(["x": shape]).map { $0?.shape }
+        let whole = try plan(network, shape, kept: ["y"], limit: nil)
+        let stages = whole.pieces.map { piece -> Stage in
+            guard case .whole(let stage) = piece else { fatalError("a plan without a limit") }
+            return stage
+        }
+        let input = network.tensorIDs["x"]!
+        var checked = 0
+        for end in 1..<stages.count {
+            let id = network.nodes[stages[end - 1].nodes.last!].outputIDs[0]!
+            guard try network.slabSteps(Array(stages[..<end]), 0..<1, shapes: shapes) != nil,
+                case .float(let expected)? = try network.run(
+                    inputs: ["x": .float(x)], wanting: [network.tensorNames[id]])[network.tensorNames[id]]
+            else { continue }
+            for thickness in 1...shapes[id]![2] {
+                let segment = Segment(stages: Array(stages[..<end]), result: id, thickness: thickness)
+                let value = try segment.run(
+                    network, shapes: shapes, source: { $0 == input ? .float(x) : nil }, interruption: {})
+                guard case .float(let actual) = value else { fatalError("floats") }
+                #expect(relativeError(actual, expected) < 1e-5, "\(network.tensorNames[id]), \(thickness) planes")
+                checked += 1
+            }
+        }
+        #expect(checked > 50)
+    }
+
+    @Test func aBoundIsKept() throws {
+        let network = try network()
+        let shape = [1, 1, 64, 32, 32]
+        let free = try plan(network, shape, kept: ["y"], limit: nil)
+        #expect(free.isWhole)
+        // Two tensors of eight channels at the input's size.
+        #expect(free.peak >= 2 * 8 * 4 * 65536)
+        let bound = try plan(network, shape, kept: ["y"], limit: free.peak / 3)
+        #expect(!bound.isWhole && bound.peak <= free.peak / 3)
+        #expect(bound.summary.contains("slabs to '"))
+        #expect {
+            _ = try plan(network, shape, kept: ["y"], limit: 1000)
+        } throws: { error in
+            let failure = error as? Failure
+            return failure?.kind == .resources && failure?.found.contains("at least") == true
+        }
+    }
+
+    /// A large tensor that is read again much later cannot be cut away, and the message says where it ends.
+    @Test func whatIsReadAgainIsNoPartsInside() throws {
+        let network = try network(skipping: true)
+        let shape = [1, 1, 64, 32, 32]
+        let free = try plan(network, shape, kept: ["z"], limit: nil)
+        #expect {
+            _ = try plan(network, shape, kept: ["z"], limit: free.peak / 3)
+        } throws: { error in
+            (error as? Failure)?.kind == .resources
+        }
+        // A layer that is asked for is one, too.
+        let tapped = try plan(try self.network(), shape, kept: ["y", "p"], limit: free.peak / 2)
+        #expect(tapped.peak <= free.peak / 2 && !tapped.isWhole)
+    }
+}
