@@ -16,8 +16,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Arguments", "Pipelines", "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors",
-                "Volumes", "Workers", "Failures",
+                "Arguments", "Pipelines", "Reports", "Inspections", "Explanations", "Rendering", "Preparations",
+                "Networks", "Tensors", "Volumes", "Workers", "Failures",
             ] + (hasDICOM ? ["DICOM"] : []),
             swiftSettings: hasDICOM ? [.define("DICOM")] : []),
         .executableTarget(name: "Benchmarks", dependencies: ["Networks", "Tensors", "Workers", "Failures"]),
@@ -52,6 +52,9 @@ let package = Package(
                 .embedInCode("Page/view.js"),
                 .embedInCode("Page/words.js"),
             ]),
+        .target(
+            name: "Inspections",
+            dependencies: ["Explanations", "Preparations", "Networks", "Tensors", "Volumes", "Workers", "Failures"]),
         .target(
             name: "Explanations",
             dependencies: ["Preparations", "Networks", "Tensors", "Volumes", "Workers", "Failures"]),
@@ -88,13 +91,19 @@ let package = Package(
         .testTarget(
             name: "ExplanationsTests",
             dependencies: ["Explanations", "Preparations", "Networks", "Tensors", "Volumes", "TestSupport"]),
+        .testTarget(
+            name: "InspectionsTests",
+            dependencies: [
+                "Inspections", "Explanations", "Preparations", "Networks", "Tensors", "Volumes", "TestSupport",
+            ]),
         .testTarget(name: "ArgumentsTests", dependencies: ["Arguments", "TestSupport"]),
         .testTarget(name: "PipelinesTests", dependencies: ["Pipelines", "TestSupport"]),
         .testTarget(
             name: "ReportsTests",
             dependencies: ["Reports", "Rendering", "Volumes", "Failures", "CZlib", "TestSupport"]),
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "Arguments", "TestSupport"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["Commands", "Volumes", "Rendering", "TestSupport"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["Commands", "Pipelines", "Volumes", "Rendering", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -67,8 +67,12 @@ enum RunCommand: Subcommand {
         let reporter = SharedOptions.reporter(arguments, console)
         var words = try PipelineFile.read(URL(fileURLWithPath: arguments.required(pipeline)))
         SharedOptions.exports(arguments, &words)
+        // A pipeline that takes images only gets the defaults that hold for images.
+        let patterns = words.input.patterns ?? []
+        let isForPictures = !patterns.isEmpty && patterns.allSatisfy(LookingSupport.isPicture)
         let plan = try SharedOptions.plan(
-            words, arguments, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) })
+            words, arguments, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) },
+            forPictures: isForPictures)
         var job = try FolderJob(
             plan: plan, input: URL(fileURLWithPath: arguments.required(input)),
             output: URL(fileURLWithPath: arguments.required(output)), only: arguments.all(only), limit: arguments[limit]

@@ -19,7 +19,8 @@ public enum TomoLensCommand {
     static let commands: [any Subcommand.Type] = [
         RunCommand.self, ExplainCommand.self, InspectCommand.self, MethodsCommand.self, SceneCommand.self,
         BIDSCommand.self, DICOMImportCommand.self, DICOMExportCommand.self, CheckGeometryCommand.self,
-        CheckOperatorsCommand.self,
+        CheckOperatorsCommand.self, KernelsCommand.self, FeaturesCommand.self, MaximizeCommand.self,
+        DiagnoseCommand.self, AttackCommand.self, EmbedCommand.self,
         CompletionsCommand.self, ManCommand.self, HelpCommand.self,
     ]
 

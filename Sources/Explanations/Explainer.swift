@@ -221,7 +221,8 @@ public struct Explainer: Sendable {
             figures: figures)
     }
 
-    private func allInputs(_ input: PreparedInput) -> [String: Value] {
+    /// Values for all inputs of the network, the scan's among them.
+    public func allInputs(_ input: PreparedInput) -> [String: Value] {
         var inputs = otherInputs
         inputs[inputName] = .float(input.tensor)
         return inputs

@@ -14,11 +14,20 @@ struct HeatLookup: Sendable {
     private let offset: Float
 
     init(map: ColourMap, scale: ScaleRange, alpha: OverlayStyle.Alpha) {
+        self.init(map: map, scale: scale) { alpha($0) }
+    }
+
+    /// Colours that hide what is below them, at any strength.
+    init(opaque map: ColourMap, scale: ScaleRange) {
+        self.init(map: map, scale: scale) { _ in 1 }
+    }
+
+    private init(map: ColourMap, scale: ScaleRange, opacity: (_ strength: Double) -> Double) {
         self.scale = scale
         entries = (0...HeatLookup.steps).map { step in
             let position = Double(step) / Double(HeatLookup.steps)
             let strength = scale.isSigned ? abs(2 * position - 1) : position
-            return Entry(colour: map.colour(at: position), alpha: UInt8(alpha(strength) * 255 + 0.5))
+            return Entry(colour: map.colour(at: position), alpha: UInt8(opacity(strength) * 255 + 0.5))
         }
         let steps = Float(HeatLookup.steps)
         slope = scale.isBlank ? 0 : (scale.isSigned ? steps / 2 : steps) / scale.top

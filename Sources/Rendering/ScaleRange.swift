@@ -32,12 +32,15 @@ public struct ScaleRange: Sendable, Hashable {
     }
 
     /// The scale that ends at the map's own largest value (largest magnitude when signed).
-    public init(of map: Volume, signed: Bool = false) {
+    public init(of map: Volume, signed: Bool = false) { self.init(of: map.voxels, signed: signed) }
+
+    /// As ``init(of:signed:)-(Volume,_)`` for any values.
+    public init(of values: [Float], signed: Bool = false) {
         var top: Float = 0
         if signed {
-            for value in map.voxels where abs(value) > top && value.isFinite { top = abs(value) }
+            for value in values where abs(value) > top && value.isFinite { top = abs(value) }
         } else {
-            for value in map.voxels where value > top && value.isFinite { top = value }
+            for value in values where value > top && value.isFinite { top = value }
         }
         self.init(top: top, isSigned: signed, origin: .own)
     }

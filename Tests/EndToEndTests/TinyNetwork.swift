@@ -129,7 +129,9 @@ extension TinyNetwork {
     /// - Parameters:
     ///   - rank: 2 or 3 spatial axes.
     ///   - size: fixed extents, or nil for open ones.
-    static func brightness(rank: Int = 3, channels: Int = 1, size: [Int]? = nil, flatten: Bool = false) -> TinyNetwork {
+    static func brightness(
+        rank: Int = 3, channels: Int = 1, size: [Int]? = nil, flatten: Bool = false, firstBias: [Float] = [-0.3, 0.8]
+    ) -> TinyNetwork {
         var network = TinyNetwork()
         let open = [Int?](repeating: nil, count: rank)
         network.input("ct", [flatten ? 1 : nil, channels] + (size.map { $0.map { Optional($0) } } ?? open))
@@ -140,7 +142,7 @@ extension TinyNetwork {
         network.weights(
             "w1", [2, channels] + kernel,
             (0..<2 * channels * taps).map { $0 < channels * taps ? 1 / volume : -1 / volume })
-        network.weights("b1", [2], [-0.3, 0.8])
+        network.weights("b1", [2], firstBias)
         network.node(
             "Conv", ["ct", "w1", "b1"], ["conv1"],
             [("kernel_shape", .ints(kernel)), ("pads", .ints([Int](repeating: 1, count: 2 * rank)))])

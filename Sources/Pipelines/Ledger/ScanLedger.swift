@@ -27,7 +27,9 @@ public struct ScanLedger: Sendable, Equatable {
             self.init(path: path, bytes: size ?? -1, sha256: try SHA256.hex(ofFile: url, kind: kind))
         }
 
-        var json: JSON { .object([("path", .text(path)), ("bytes", .number(bytes)), ("sha256", .text(sha256))]) }
+        public var json: JSON {
+            .object([("path", .text(path)), ("bytes", .number(bytes)), ("sha256", .text(sha256))])
+        }
 
         init?(_ json: JSON) {
             guard let path = json["path"]?.text, let bytes = json["bytes"]?.number, let hash = json["sha256"]?.text,
