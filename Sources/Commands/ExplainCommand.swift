@@ -88,6 +88,11 @@ enum ExplainCommand: Subcommand {
                 console.print("Review:  \(job.folder.appendingPathComponent("index.html").relativePath.printable)")
             }
         }
+        if report.isPartial {
+            throw Failure(
+                .interrupted, "'\(url.lastPathComponent)'", expected: "to go on", found: "a request to stop",
+                remedy: "The best so far was written; the same command begins anew.")
+        }
         return 0
     }
 
@@ -130,6 +135,13 @@ enum ExplainCommand: Subcommand {
                 lines.append("  \(place(inside, map["labels"]?["distanceMm"]?.number))")
             }
         }
+        for sentence in (map["evidence"]?["sentences"]?.array ?? []).compactMap(\.text) {
+            lines.append("  \(sentence)")
+        }
+        let figures = (map["figures"]?.members ?? []).compactMap { figure in
+            figure.value.number.map { "\(figure.key) \(String(format: "%.4g", $0))" }
+        }
+        if !figures.isEmpty { lines.append("  \(figures.joined(separator: ", "))") }
         for note in (map["notes"]?.array ?? []).compactMap(\.text) { lines.append("  note: \(note)") }
         return lines
     }

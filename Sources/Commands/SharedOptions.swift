@@ -62,7 +62,8 @@ enum SharedOptions {
         }, help: "Toward which side x, y and z grow for the network.", default: "RAS")
     static let volume = Option("volume", .integer(0...Int(Int32.max)), help: "Which volume of a 4D scan.")
     static let labels = Option(
-        "labels", .file("FILE"), help: "A label map of the scan: is the peak inside? Also the mask of mask targets.")
+        "labels", .file("FILE"),
+        help: "A label map of the scan: how much of the heat lies in each label? Also the mask of mask targets.")
 
     // MARK: Pictures
 

@@ -32,6 +32,7 @@ enum ChannelReduction {
         let channels = map.shape[1]
         let size = map.count / max(1, channels)
         var means = [Double](repeating: 0, count: channels)
+        guard channels > 0 else { return [] }
         means.withUnsafeMutableBufferPointer { means in
             let means = UncheckedPointer(means.baseAddress!)
             map.withUnsafeBuffer { values in
@@ -44,6 +45,31 @@ enum ChannelReduction {
             }
         }
         return means
+    }
+
+    /// `Σ_xyz f(a, b, channel)` for each channel of two maps of one shape, in double precision.
+    static func channelSums(
+        of a: Tensor<Float>, with b: Tensor<Float>, _ combine: @Sendable (Float, Float, _ channel: Int) -> Double
+    ) -> [Double] {
+        precondition(a.shape == b.shape, "maps of shapes \(a.shape) and \(b.shape)")
+        let channels = a.shape[1]
+        let size = a.count / max(1, channels)
+        var sums = [Double](repeating: 0, count: channels)
+        sums.withUnsafeMutableBufferPointer { sums in
+            let sums = UncheckedPointer(sums.baseAddress!)
+            a.withUnsafeBuffer { a in
+                b.withUnsafeBuffer { b in
+                    Workers.shared.forEach(channels) { channel in
+                        var sum = 0.0
+                        for index in channel * size..<(channel + 1) * size {
+                            sum += combine(a[index], b[index], channel)
+                        }
+                        sums[channel] = sum
+                    }
+                }
+            }
+        }
+        return sums
     }
 
     /// `Σ_c weights[c] · map[c]` at every place.

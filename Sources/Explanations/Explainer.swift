@@ -83,7 +83,10 @@ public struct Explainer: Sendable {
 
     /// The method that is right for this head: HiResCAM where Grad-CAM's averaging over places misleads, Grad-CAM otherwise.
     public func defaultMethod(inputShapes: [String: [Int]]? = nil) throws -> (choice: MethodChoice, note: String?) {
-        let head = try network.head(of: outputName, inputShapes: inputShapes)
+        standardMethod(try network.head(of: outputName, inputShapes: inputShapes))
+    }
+
+    private func standardMethod(_ head: Head) -> (choice: MethodChoice, note: String?) {
         guard head.averagingMisleads else { return (MethodChoice("gradcam"), nil) }
         return (
             MethodChoice("hirescam"), "\(Self.misleading(head)); HiResCAM is used instead (ask for gradcam to see it)"
@@ -102,34 +105,42 @@ public struct Explainer: Sendable {
 
     /// Runs the network once on `input` and answers every method, tap and target of the request.
     ///
-    /// - Parameter mask: for mask targets: a volume on any grid of the same world, set where it is above 0.5.
+    /// - Parameters:
+    ///   - mask: for mask targets: a volume on any grid of the same world, set where it is above 0.5.
+    ///   - regions: labels and body, for methods that hide parts of the scan.
+    ///   - interrupted: asked between nodes; methods that sample give their best so far, others end in a failure.
     public func explain(
-        _ input: PreparedInput, _ request: Request, mask: Volume? = nil, interrupted: Interruption? = nil
+        _ input: PreparedInput, _ request: Request, mask: Volume? = nil, regions: ScanRegions = .none,
+        interrupted: Interruption? = nil
     ) throws -> ScanExplanation {
         var notes: [String] = []
         let inputs = allInputs(input)
         let inputShapes = inputs.mapValues(\.shape)
         var choices = request.methods
+        let head = try network.head(of: outputName, inputShapes: inputShapes)
         if choices.isEmpty {
-            let standard = try defaultMethod(inputShapes: inputShapes)
+            let standard = standardMethod(head)
             choices = [standard.choice]
             if let note = standard.note { notes.append(note) }
-        } else if choices.contains(where: { $0.name.hasPrefix("gradcam") }) {
-            let head = try network.head(of: outputName, inputShapes: inputShapes)
-            if head.averagingMisleads { notes.append(Self.misleading(head) + "; compare with hirescam") }
+        } else if choices.contains(where: { $0.name.hasPrefix("gradcam") }), head.averagingMisleads {
+            notes.append(Self.misleading(head) + "; compare with hirescam")
         }
-        let methods = try choices.map { (choice: $0, method: try MethodCatalogue.make($0)) }
+        let made = try choices.map { (choice: $0, method: try MethodCatalogue.make($0)) }
+        let needsTaps = made.contains { type(of: $0.method).descriptor.needsTap }
+        let scope = NetworkScope(
+            network: network, inputName: inputName, outputName: outputName, inputShapes: inputShapes, head: head,
+            taps: needsTaps ? try self.taps(request.taps, inputShapes: inputShapes) : [])
+        let methods = try made.map { Use(choice: $0.choice, method: $0.method, layers: try $0.method.layers(scope)) }
         // Keeping every activation down to the input is dear: only methods that map the input ask for it.
-        let needsInput = methods.contains { type(of: $0.method).descriptor.mapsInput }
-        let needsTaps = methods.contains { type(of: $0.method).descriptor.needsTap }
-        let taps = needsTaps ? try self.taps(request.taps, inputShapes: inputShapes) : []
+        let kept = methods.flatMap { $0.layers.maps + $0.layers.kept }
+        let taps = unique(scope.taps + methods.flatMap(\.layers.maps)).filter { $0 != inputName }
         let layouts = try layouts(of: taps + [inputName], inputShapes: inputShapes)
         let logits = try network.logits(of: outputName, inputShapes: inputShapes)
         let answerTensor = request.explainsProbability ? outputName : logits.tensor
 
         let recording = try network.record(
             inputs: inputs, targets: unique([answerTensor, logits.tensor]),
-            taps: unique(taps + (needsInput ? [inputName] : [])), interrupted: interrupted)
+            taps: unique(taps + kept), interrupted: interrupted)
         let answer = try answer(recording, logits, inputShapes: inputShapes)
         var explained = answer
         if answerTensor != logits.tensor {
@@ -142,13 +153,17 @@ public struct Explainer: Sendable {
             try self.mask($0, onAnswer: explained, input: input, inputShapes: inputShapes)
         }
         var explanations: [Explanation] = []
-        for target in request.targets {
+        let places = places(of: input)
+        asking: for target in request.targets {
             for resolved in try explained.resolve(target, mask: maskOnAnswer) {
                 let question = Question(
-                    network: network, inputs: inputs, inputName: inputName, target: resolved, recording: recording,
-                    taps: taps, layouts: layouts, interrupted: interrupted)
-                for (choice, method) in methods {
-                    explanations.append(try explain(question, choice, method, taps: taps, input: input))
+                    network: network, inputs: inputs, inputName: inputName, target: resolved, head: head,
+                    recording: recording, regions: regions, places: places, taps: taps, layouts: layouts,
+                    interrupted: interrupted)
+                for use in methods {
+                    explanations.append(try explain(question, use, input: input))
+                    // Stopped: what was found is given, what comes after is not begun.
+                    if explanations.last!.isPartial { break asking }
                 }
             }
         }
@@ -193,20 +208,29 @@ public struct Explainer: Sendable {
         return layouts
     }
 
-    private func explain(
-        _ question: Question, _ choice: MethodChoice, _ method: any ExplanationMethod, taps: [String],
-        input: PreparedInput
-    ) throws -> Explanation {
+    /// One of the methods of a request, and the layers it is about.
+    private struct Use {
+        let choice: MethodChoice
+        let method: any ExplanationMethod
+        let layers: MethodLayers
+    }
+
+    private func explain(_ question: Question, _ use: Use, input: PreparedInput) throws -> Explanation {
+        let method = use.method
         let descriptor = type(of: method).descriptor
+        var isPartial = false
+        var matrices: [NamedMatrix] = []
         var notes = question.target.notes
         var figures: [String: Double] = [:]
         var maps: [TapMap] = []
-        for tap in descriptor.mapsInput ? [inputName] : taps {
+        for tap in use.layers.maps {
             let found = try method.explain(question, at: tap)
             try check(found, method: descriptor, tap: tap)
             notes += found.notes
             if let note = blankness(found.values) { notes.append("\(descriptor.title) at \(tap): \(note)") }
             figures.merge(found.figures) { _, new in new }
+            isPartial = isPartial || found.isPartial
+            matrices += found.matrices
             let layout = question.layout(of: tap)
             maps.append(
                 TapMap(
@@ -217,8 +241,18 @@ public struct Explainer: Sendable {
                     jump: layout.jump, centre: layout.centre))
         }
         return Explanation(
-            method: descriptor, options: choice.options, target: question.target, maps: maps, notes: notes,
-            figures: figures)
+            method: descriptor, options: use.choice.options, target: question.target, maps: maps, notes: notes,
+            figures: figures, isPartial: isPartial, matrices: matrices)
+    }
+
+    private func places(of input: PreparedInput) -> InputPlaces {
+        let spacing = input.grid.spacing
+        return InputPlaces(spacing: input.layout.axes.map { spacing[$0] }) { volume in
+            let sampled =
+                volume.grid == input.grid
+                ? volume : Resampler(.nearest, outside: .constant(0)).resample(volume, onto: input.grid)
+            return input.tensorSpatial(from: sampled)
+        }
     }
 
     /// Values for all inputs of the network, the scan's among them.

@@ -32,10 +32,14 @@ public struct Explanation: Sendable {
     /// Warnings and remarks: a blank map, a head that misleads the method.
     public let notes: [String]
     public let figures: [String: Double]
+    /// Whether the method was stopped before it had done all it wanted: the best so far.
+    public let isPartial: Bool
+    /// What does not lie on a grid of places: attention from token to token.
+    public let matrices: [NamedMatrix]
 
     public init(
         method: MethodDescriptor, options: [String: OptionValue], target: ResolvedTarget, maps: [TapMap],
-        notes: [String], figures: [String: Double]
+        notes: [String], figures: [String: Double], isPartial: Bool = false, matrices: [NamedMatrix] = []
     ) {
         self.method = method
         self.options = options
@@ -43,6 +47,8 @@ public struct Explanation: Sendable {
         self.maps = maps
         self.notes = notes
         self.figures = figures
+        self.isPartial = isPartial
+        self.matrices = matrices
     }
 
     /// The map on `scan`'s grid: placed by world coordinates, several taps fused.

@@ -1,6 +1,7 @@
 import Failures
 import Preparations
 import Volumes
+import Workers
 
 /// Brings maps from a layer's grid to the scan's, by world coordinates and nothing else.
 public enum HeatPlacement {
@@ -23,8 +24,10 @@ public enum HeatPlacement {
         // A hair of tolerance keeps voxels whose centre lies exactly on the edge, whatever the rounding.
         let slack = 1e-6
         let shape = scan.shape
-        placed.voxels.withUnsafeMutableBufferPointer { voxels in
-            for k in 0..<shape.z {
+        placed.voxels.withUnsafeMutableBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return }
+            let voxels = UncheckedPointer(base)
+            Workers.shared.forEach(shape.z) { k in
                 for j in 0..<shape.y {
                     let start = step([0, Double(j), Double(k)])
                     for i in 0..<shape.x {

@@ -40,6 +40,39 @@ extension Question {
         return current
     }
 
+    /// The scan seen through a few large cells: means of `cells` parts along the longest axis (and as large ones along the others),
+    /// enlarged linearly. In the network's own layout.
+    func coarse(cells: Int) -> Tensor<Float> {
+        let layout = inputLayout
+        let extents = layout.spatial
+        let edge = Double(extents.max() ?? 1) / Double(max(1, cells))
+        let counts = extents.map { max(1, Int((Double($0) / edge).rounded(.up))) }
+        let jump = zip(extents, counts).map { Double($0) / Double($1) }
+        let centre = jump.map { ($0 - 1) / 2 }
+        let size = extents.elementCount
+        var map = layout.featureMap(input)
+        let strides = counts.rowMajorStrides
+        let parts: [Int] = Odometer(extents).map { place in
+            var number = 0
+            for axis in extents.indices { number += Int(Double(place[axis]) / jump[axis]) * strides[axis] }
+            return number
+        }
+        map.withUnsafeMutableBuffer { values in
+            for channel in 0..<layout.channels {
+                var sums = [Double](repeating: 0, count: counts.elementCount)
+                var members = sums
+                for place in 0..<size {
+                    sums[parts[place]] += Double(values[channel * size + place])
+                    members[parts[place]] += 1
+                }
+                let means = zip(sums, members).map { Float($0 / max(1, $1)) }
+                let large = onInput(means, shape: counts, jump: jump, centre: centre)
+                for place in 0..<size { values[channel * size + place] = large[place] }
+            }
+        }
+        return layout.replacing(input, by: map)
+    }
+
     /// The scan with `fill + (scan − fill)·mask` at every place; the mask (row-major over the spatial axes) is shared by all
     /// channels. In the network's own layout.
     func masked(by mask: [Float], fill: Float = 0) -> Tensor<Float> {

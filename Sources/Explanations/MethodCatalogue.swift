@@ -3,24 +3,37 @@ import Failures
 /// Every method, by name. A new method is one line here and one file beside the others.
 public enum MethodCatalogue {
     public static let all: [any ExplanationMethod.Type] = [
+        CAM.self,
         GradCAM.self,
         HiResCAM.self,
         GradCAMPlusPlus.self,
         XGradCAM.self,
+        RespondCAM.self,
         LayerCAM.self,
         EigenCAM.self,
         ScoreCAM.self,
         AblationCAM.self,
+        SaliencyTubes.self,
         Saliency.self,
         InputTimesGradient.self,
         GuidedBackpropagation.self,
         Deconvnet.self,
         GuidedGradCAM.self,
         IntegratedGradients.self,
+        ExpectedGradients.self,
+        DeepLIFT.self,
+        LRP.self,
         SmoothGrad.self,
         VarGrad.self,
         Occlusion.self,
         RISE.self,
+        FeatureAblation.self,
+        LIME.self,
+        KernelSHAP.self,
+        ShapleySampling.self,
+        Attention.self,
+        AttentionRollout.self,
+        AttentionGradient.self,
     ]
 
     public static var descriptors: [MethodDescriptor] { all.map { $0.descriptor } }

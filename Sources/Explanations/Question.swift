@@ -14,7 +14,13 @@ public final class Question: Sendable {
     /// Which of them is the scan.
     public let inputName: String
     public let target: ResolvedTarget
+    /// How the scores are made from the last feature map.
+    public let head: Head
     public let recording: Recording
+    /// Labels and body of the scan.
+    public let regions: ScanRegions
+    /// Where the input's places lie.
+    public let places: InputPlaces
     /// Asked between nodes and evaluations; throws to stop.
     public let interrupted: Interruption?
     /// Layers whose gradients are computed together, in one way back.
@@ -26,14 +32,18 @@ public final class Question: Sendable {
     ///   - taps: recorded layers of which maps will be asked.
     ///   - layouts: for each of them, and for the input, how its tensor becomes a feature map.
     public init(
-        network: Network, inputs: [String: Value], inputName: String, target: ResolvedTarget, recording: Recording,
-        taps: [String], layouts: [String: FeatureLayout], interrupted: Interruption? = nil
+        network: Network, inputs: [String: Value], inputName: String, target: ResolvedTarget, head: Head,
+        recording: Recording, regions: ScanRegions, places: InputPlaces, taps: [String],
+        layouts: [String: FeatureLayout], interrupted: Interruption? = nil
     ) {
         self.network = network
         self.inputs = inputs
         self.inputName = inputName
         self.target = target
+        self.head = head
         self.recording = recording
+        self.regions = regions
+        self.places = places
         self.taps = taps
         self.layouts = layouts
         self.interrupted = interrupted
@@ -80,6 +90,32 @@ public final class Question: Sendable {
             try recording.pullback(seeds: [target.tensor: target.seed], to: [tap], rules: rules)[tap]!)
     }
 
+    /// The target's score handed back to `tap` by rules of relevance, as a feature map: what starts back is the score itself, not 1.
+    public func relevance(at tap: String, rules: PropagationRules) throws -> Tensor<Float> {
+        let score = try recording.tensor(target.tensor).combined(with: target.seed) { $0 * $1 }
+        return layout(of: tap).featureMap(
+            try recording.pullback(seeds: [target.tensor: score], to: [tap], rules: rules)[tap]!)
+    }
+
+    /// A run on another input in the place of the scan, of which as much is kept as a pullback to the input needs.
+    public func record(_ input: Tensor<Float>) throws -> Recording {
+        var inputs = inputs
+        inputs[inputName] = .float(input)
+        return try network.record(
+            inputs: inputs, targets: [target.tensor], taps: [inputName], interrupted: interrupted)
+    }
+
+    /// An input as a feature map `[1, channels, spatial…]`.
+    public func activation(of input: Tensor<Float>) -> Tensor<Float> { inputLayout.featureMap(input) }
+
+    /// How far contributions that should add up to the target's change from a baseline miss it.
+    ///
+    /// - Parameter score: the target on the scan; nil for the one that was recorded.
+    func completeness(of total: Double, to score: Double? = nil, from baseline: Double) -> [String: Double] {
+        let change = (score ?? target.score) - baseline
+        return ["completeness residual": total - change, "target minus baseline": change]
+    }
+
     /// The target's scalar for another input in the place of the scan: one forward pass.
     public func score(of input: Tensor<Float>) throws -> Double {
         var inputs = inputs
@@ -100,16 +136,13 @@ public final class Question: Sendable {
     public func scoreAndGradient(
         of input: Tensor<Float>, rules: PropagationRules = .standard
     ) throws -> (score: Double, gradient: Tensor<Float>) {
-        var inputs = inputs
-        inputs[inputName] = .float(input)
-        let other = try network.record(
-            inputs: inputs, targets: [target.tensor], taps: [inputName], interrupted: interrupted)
+        let other = try record(input)
         let score = try scalar(from: other.value(target.tensor))
         let result = try other.pullback(seeds: [target.tensor: target.seed], to: [inputName], rules: rules)
         return (score, result[inputName]!)
     }
 
-    private func scalar(from value: Value?) throws -> Double {
+    func scalar(from value: Value?) throws -> Double {
         guard case .float(let logits)? = value, logits.count == target.seed.count else {
             throw Failure(
                 .network, "tensor '\(target.tensor)'", expected: "logits of shape \(target.seed.shape)",

@@ -36,7 +36,7 @@ public final class Network: Sendable {
     let consumers: [[Int]]
     /// Whether a tensor depends on what the inputs hold, and not on their shapes alone; by tensor number.
     let carriesData: [Bool]
-    let usualAnalysis = AnalysisBox()
+    let analyses = AnalysisBox()
     let chains = ChainBox()
 
     /// Reads the network in `url`.

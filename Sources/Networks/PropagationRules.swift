@@ -8,6 +8,8 @@ public struct PropagationRules: Sendable {
 
     private var byType: [String: Rule] = [:]
     private var byNode: [String: Rule] = [:]
+    /// The rule for every node that no other rule is for; nil is the gradient.
+    public var everywhere: Rule?
 
     public init() {}
 
@@ -26,5 +28,5 @@ public struct PropagationRules: Sendable {
         set { byNode[name] = newValue }
     }
 
-    func rule(for node: Node) -> Rule? { byNode[node.name] ?? byType[node.type] }
+    func rule(for node: Node) -> Rule? { byNode[node.name] ?? byType[node.type] ?? everywhere }
 }

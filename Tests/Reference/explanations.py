@@ -150,14 +150,20 @@ def best(model, x):
     return int(settle(model, x)(x).argmax())
 
 
-torch.manual_seed(1)
-x2, x3 = torch.rand(1, 3, 40, 48), torch.rand(1, 1, 16, 20, 24)
-for name, build, x in [
-        ("vgg2d", lambda: VGG(2, 3, 4), x2), ("vgg3d", lambda: VGG(3, 1, 3), x3),
-        ("vggflat3d", lambda: VGG(3, 1, 2, flatten=16 * 4 * 5 * 6), x3),
-        ("resnet2d", lambda: ResNet(2, 3, 4), x2), ("resnet3d", lambda: ResNet(3, 1, 3), x3),
-        ("densenet2d", lambda: Dense(2, 3, 4), x2), ("densenet3d", lambda: Dense(3, 1, 3), x3)]:
-    torch.manual_seed(5)
-    model = build()
-    target = best(model, x)
-    case(name, model, x, target, x.ndim == 4)
+def networks():
+    """Name, model and input of every case; the same weights at every call."""
+    torch.manual_seed(1)
+    x2, x3 = torch.rand(1, 3, 40, 48), torch.rand(1, 1, 16, 20, 24)
+    for name, build, x in [
+            ("vgg2d", lambda: VGG(2, 3, 4), x2), ("vgg3d", lambda: VGG(3, 1, 3), x3),
+            ("vggflat3d", lambda: VGG(3, 1, 2, flatten=16 * 4 * 5 * 6), x3),
+            ("resnet2d", lambda: ResNet(2, 3, 4), x2), ("resnet3d", lambda: ResNet(3, 1, 3), x3),
+            ("densenet2d", lambda: Dense(2, 3, 4), x2), ("densenet3d", lambda: Dense(3, 1, 3), x3)]:
+        torch.manual_seed(5)
+        model = build()
+        yield name, model, x, best(model, x)
+
+
+if __name__ == "__main__":
+    for name, model, x, target in networks():
+        case(name, model, x, target, x.ndim == 4)

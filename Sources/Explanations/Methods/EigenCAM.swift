@@ -22,22 +22,7 @@ public struct EigenCAM: ExplanationMethod {
         let channels = activation.shape[1]
         let size = activation.count / max(1, channels)
         let means = ChannelReduction.means(of: activation)
-        let covariance = activation.withUnsafeBuffer { values in
-            var matrix = [Double](repeating: 0, count: channels * channels)
-            for a in 0..<channels {
-                for b in a..<channels {
-                    var sum = 0.0
-                    for index in 0..<size {
-                        sum +=
-                            (Double(values[a * size + index]) - means[a])
-                            * (Double(values[b * size + index]) - means[b])
-                    }
-                    matrix[a * channels + b] = sum
-                    matrix[b * channels + a] = sum
-                }
-            }
-            return matrix
-        }
+        let covariance = Scatter.matrix(of: activation.reshaped([channels, size]), around: means)
         var component = Self.leadingEigenvector(covariance, size: channels)
         // Projection of the centred features; their mean over channels decides the sign.
         let projection = ChannelReduction.weightedSum(of: activation, weights: component)

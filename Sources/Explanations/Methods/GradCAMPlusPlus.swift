@@ -19,20 +19,12 @@ public struct GradCAMPlusPlus: ExplanationMethod {
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
         let gradient = try question.gradient(at: tap)
         let activation = try question.activation(at: tap)
-        let channels = gradient.shape[1]
-        let size = gradient.count / max(1, channels)
-        let means = ChannelReduction.means(of: activation)
-        let weights = gradient.withUnsafeBuffer { values in
-            (0..<channels).map { channel in
-                let sum = means[channel] * Double(size)
-                var weight = 0.0
-                for index in channel * size..<(channel + 1) * size where values[index] > 0 {
-                    let g = Double(values[index])
-                    // The guard against a vanishing denominator is the field's 1e-6 in units of g.
-                    weight += g * g * g / (2 * g * g + sum * g * g * g + 1e-6)
-                }
-                return weight
-            }
+        let sums = ChannelReduction.channelSums(of: activation, with: activation) { a, _, _ in Double(a) }
+        let weights = ChannelReduction.channelSums(of: gradient, with: activation) { value, _, channel in
+            guard value > 0 else { return 0 }
+            let g = Double(value)
+            // The guard against a vanishing denominator is the field's 1e-6 in units of g.
+            return g * g * g / (2 * g * g + sums[channel] * g * g * g + 1e-6)
         }
         return AttributionMap(ChannelReduction.weightedSum(of: activation, weights: weights))
     }

@@ -16,22 +16,20 @@ public struct IntegratedGradients: ExplanationMethod {
         sanity: .passes, mapsInput: true,
         options: [
             MethodOption("steps", .integer(2...512), standard: .number(50), "points of the quadrature"),
-            MethodOption(
-                "baseline", .choice(["zero", "minimum"]), standard: .word("zero"),
-                "where the path begins: an input of zeros, or one of the scan's lowest value"),
+            Baseline.option,
         ])
 
     private let steps: Int
-    private let baseline: String
+    private let baseline: Baseline
 
     public init(_ options: MethodOptions) {
         steps = options.integer("steps")
-        baseline = options.word("baseline")
+        baseline = Baseline(options)
     }
 
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
         let input = question.input
-        let start = baseline == "zero" ? 0 : input.values.min() ?? 0
+        let start = baseline.value(for: input)
         let (points, weights) = GaussLegendre.rule(steps)
         var sums = [Double](repeating: 0, count: input.count)
         for (point, weight) in zip(points, weights) {
@@ -43,11 +41,9 @@ public struct IntegratedGradients: ExplanationMethod {
             Tensor<Float>(
                 shape: input.shape, values: sums.indices.map { Float(sums[$0] * Double(values[$0] - start)) })
         }
-        let difference =
-            question.target.score - (try question.score(of: Tensor(shape: input.shape, repeating: start)))
-        let total = attribution.values.reduce(0.0) { $0 + Double($1) }
+        let before = try question.score(of: Tensor(shape: input.shape, repeating: start))
         return AttributionMap(
             ChannelReduction.sum(of: question.inputLayout.featureMap(attribution)),
-            figures: ["completeness residual": total - difference, "target minus baseline": difference])
+            figures: question.completeness(of: attribution.total, from: before))
     }
 }

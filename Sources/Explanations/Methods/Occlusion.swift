@@ -3,8 +3,8 @@ import Tensors
 
 /// Occlusion: how far the target falls when a window of the scan is covered.
 ///
-/// Zeiler & Fergus, ECCV 2014, section 4.2. A window of `size` voxels of the prepared input slides by `stride`; a voxel's value
-/// is the mean fall over the windows that cover it.
+/// Zeiler & Fergus, ECCV 2014, section 4.2. A window of `size` voxels of the prepared input, or of `mm` millimetres, slides by
+/// `stride`; a voxel's value is the mean fall over the windows that cover it.
 public struct Occlusion: ExplanationMethod {
     public static let descriptor = MethodDescriptor(
         name: "occlusion", title: "Occlusion", family: .perturbation,
@@ -17,17 +17,28 @@ public struct Occlusion: ExplanationMethod {
             MethodOption("size", .integer(1...512), standard: .number(16), "window edge in prepared voxels"),
             MethodOption("stride", .integer(1...512), standard: .number(8), "step of the window in prepared voxels"),
             MethodOption(
+                "mm", .number(0...1000), standard: .number(0), "window edge in mm, whatever the voxels; 0 uses size"),
+            MethodOption(
+                "mmStride", .number(0...1000), standard: .number(0), "step of the window in mm; 0 is half of mm"),
+            MethodOption(
                 "fill", .choice(["minimum", "mean", "zero"]), standard: .word("minimum"), "what covers the window"),
+            Budget.option,
         ])
 
     private let size: Int
     private let stride: Int
+    private let edge: Double
+    private let step: Double
     private let fill: String
+    private let seconds: Double
 
     public init(_ options: MethodOptions) {
         size = options.integer("size")
         stride = options.integer("stride")
+        edge = options.number("mm")
+        step = options.number("mmStride")
         fill = options.word("fill")
+        seconds = options.number("seconds")
     }
 
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
@@ -40,29 +51,35 @@ public struct Occlusion: ExplanationMethod {
             default: values.min() ?? 0
             }
         let extents = question.inputLayout.spatial
-        let starts = extents.map { extent in
-            Array(Swift.stride(from: 0, to: max(1, extent - size + stride), by: stride)).map {
-                min($0, max(0, extent - size))
-            }
+        let spacing = question.places.spacing
+        func voxels(_ length: Double, _ axis: Int) -> Int { max(1, Int((length / spacing[axis]).rounded())) }
+        let sizes = extents.indices.map { edge > 0 ? voxels(edge, $0) : size }
+        let strides = extents.indices.map { edge > 0 ? voxels(step > 0 ? step : edge / 2, $0) : stride }
+        let starts = extents.indices.map { axis in
+            Array(
+                Swift.stride(from: 0, to: max(1, extents[axis] - sizes[axis] + strides[axis]), by: strides[axis])
+            ).map { min($0, max(0, extents[axis] - sizes[axis])) }
         }
         var fall = [Double](repeating: 0, count: extents.elementCount)
         var covers = [Int](repeating: 0, count: extents.elementCount)
-        var evaluations = 0
+        let budget = Budget(seconds: seconds, planned: starts.map(\.count).elementCount)
         for window in Odometer(starts.map(\.count)) {
             let corner = window.enumerated().map { starts[$0.offset][$0.element] }
             var mask = [Float](repeating: 1, count: extents.elementCount)
-            let places = Odometer(extents.map { min(size, $0) }).map { offset in
+            let places = Odometer(zip(sizes, extents).map { min($0, $1) }).map { offset in
                 zip(zip(offset, corner), extents).reduce(0) { $0 * $1.1 + $1.0.0 + $1.0.1 }
             }
             for place in places { mask[place] = 0 }
-            let score = try question.score(of: question.masked(by: mask, fill: cover))
-            evaluations += 1
+            let score = try budget.evaluate { try question.score(of: question.masked(by: mask, fill: cover)) }
+            guard let score else { break }
             for place in places {
                 fall[place] += question.target.score - score
                 covers[place] += 1
             }
         }
         let map = zip(fall, covers).map { $1 > 0 ? Float($0 / Double($1)) : 0 }
-        return AttributionMap(Tensor(shape: extents, values: map), figures: ["evaluations": Double(evaluations)])
+        return AttributionMap(
+            Tensor(shape: extents, values: map), notes: budget.notes,
+            figures: ["evaluations": Double(budget.evaluations)], isPartial: budget.isInterrupted)
     }
 }

@@ -18,6 +18,7 @@ public struct RISE: ExplanationMethod {
             MethodOption("keep", .number(0.01...0.99), standard: .number(0.5), "probability that a cell is visible"),
             MethodOption("seed", .integer(0...Int(Int32.max)), standard: .number(0), "seed of the masks"),
             MethodOption("fill", .choice(["minimum", "zero"]), standard: .word("minimum"), "what hidden places show"),
+            Budget.option,
         ])
 
     private let masks: Int
@@ -25,6 +26,7 @@ public struct RISE: ExplanationMethod {
     private let keep: Double
     private let seed: Int
     private let fill: String
+    private let seconds: Double
 
     public init(_ options: MethodOptions) {
         masks = options.integer("masks")
@@ -32,6 +34,7 @@ public struct RISE: ExplanationMethod {
         keep = options.number("keep")
         seed = options.integer("seed")
         fill = options.word("fill")
+        seconds = options.number("seconds")
     }
 
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
@@ -45,27 +48,31 @@ public struct RISE: ExplanationMethod {
         var weighted = [Double](repeating: 0, count: extents.elementCount)
         var sums = weighted
         var scores: [Double] = []
+        let budget = Budget(seconds: seconds, planned: masks)
         for _ in 0..<masks {
             let coarse = (0..<grid.elementCount).map { _ in random.uniform() < keep ? Float(1) : 0 }
             // The coarse mask's voxel 0 lies up to one cell before the input's: that is the random shift.
             let centre = cell.map { -random.uniform() * $0 }
             let mask = question.onInput(coarse, shape: grid, jump: cell, centre: centre)
-            let score = try question.score(of: question.masked(by: mask, fill: hidden))
+            let score = try budget.evaluate(least: 2) {
+                try question.score(of: question.masked(by: mask, fill: hidden))
+            }
+            guard let score else { break }
             scores.append(score)
             for index in mask.indices {
                 weighted[index] += score * Double(mask[index])
                 sums[index] += Double(mask[index])
             }
         }
-        let count = Double(masks)
+        let count = Double(budget.evaluations)
         let mean = scores.reduce(0, +) / count
         let scale = 1 / (count * keep * (1 - keep))
         let map = zip(weighted, sums).map { Float(($0 - mean * $1) * scale) }
         let variance = scores.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / max(1, count - 1)
         return AttributionMap(
-            Tensor(shape: extents, values: map),
+            Tensor(shape: extents, values: map), notes: budget.notes,
             figures: [
                 "evaluations": count, "standard error": (variance / (count * keep * (1 - keep))).squareRoot(),
-            ])
+            ], isPartial: budget.isInterrupted)
     }
 }

@@ -16,22 +16,16 @@ public struct XGradCAM: ExplanationMethod {
     public init(_ options: MethodOptions) {}
 
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
-        let gradient = try question.gradient(at: tap)
+        try Self.map(question, at: tap)
+    }
+
+    static func map(_ question: Question, at tap: String) throws -> AttributionMap {
         let activation = try question.activation(at: tap)
-        let channels = gradient.shape[1]
-        let size = gradient.count / max(1, channels)
-        let weights = gradient.withUnsafeBuffer { gradient in
-            activation.withUnsafeBuffer { activation in
-                (0..<channels).map { channel in
-                    var (product, sum) = (0.0, 0.0)
-                    for index in channel * size..<(channel + 1) * size {
-                        product += Double(gradient[index]) * Double(activation[index])
-                        sum += Double(activation[index])
-                    }
-                    return product / (sum + 1e-7)
-                }
-            }
+        let products = ChannelReduction.channelSums(of: try question.gradient(at: tap), with: activation) { g, a, _ in
+            Double(g) * Double(a)
         }
+        let sums = ChannelReduction.channelSums(of: activation, with: activation) { a, _, _ in Double(a) }
+        let weights = zip(products, sums).map { $0 / ($1 + 1e-7) }
         return AttributionMap(ChannelReduction.weightedSum(of: activation, weights: weights))
     }
 }

@@ -38,12 +38,18 @@ extension Network {
         throw problem ?? Failure(.network, "inputs", expected: "shapes that can be guessed", found: "none")
     }
 
-    /// What is known of all tensors under these shapes; for the usual ones, computed once.
+    /// What is known of all tensors under these shapes; computed once for the usual ones, and once for the given ones that
+    /// were asked for last: a scan asks many times for its own.
     func analysis(_ inputShapes: [String: [Int]]?) throws -> Analysis {
-        if let inputShapes { return try Analysis(self, shapes: usualShapes(completing: inputShapes)) }
-        if let analysis = usualAnalysis.value.withLock({ $0 }) { return analysis }
-        let analysis = try Analysis(self, shapes: usualShapes())
-        usualAnalysis.value.withLock { $0 = analysis }
+        guard let inputShapes else {
+            if let analysis = analyses.usual.withLock({ $0 }) { return analysis }
+            let analysis = try Analysis(self, shapes: usualShapes())
+            analyses.usual.withLock { $0 = analysis }
+            return analysis
+        }
+        if let latest = analyses.latest.withLock({ $0 }), latest.asked == inputShapes { return latest.analysis }
+        let analysis = try Analysis(self, shapes: usualShapes(completing: inputShapes))
+        analyses.latest.withLock { $0 = (inputShapes, analysis) }
         return analysis
     }
 }
@@ -52,9 +58,10 @@ extension Extent {
     var isSymbolic: Bool { if case .symbolic = self { true } else { false } }
 }
 
-/// Holds the analysis under the usual shapes, once somebody has asked for it.
+/// Holds the analyses of one network that somebody has asked for.
 final class AnalysisBox: Sendable {
-    let value = Mutex<Analysis?>(nil)
+    let usual = Mutex<Analysis?>(nil)
+    let latest = Mutex<(asked: [String: [Int]], analysis: Analysis)?>(nil)
 }
 
 /// A network's tensors under given shapes of its inputs: what they hold, where they lie, what passes through them.

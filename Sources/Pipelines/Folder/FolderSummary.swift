@@ -56,6 +56,10 @@ struct FolderSummary {
         try AtomicFile.write(json(lines).serialized(), to: job.output.appendingPathComponent("summary.json"))
         try AtomicFile.write(maps(lines).text, to: job.output.appendingPathComponent("summary.csv"))
         try AtomicFile.write(answers(lines).text, to: job.output.appendingPathComponent("answers.csv"))
+        let evidence = evidence(lines)
+        if !evidence.rows.isEmpty {
+            try AtomicFile.write(evidence.text, to: job.output.appendingPathComponent("evidence.csv"))
+        }
         try FolderReview(job: job, lines: lines).write()
     }
 
@@ -133,6 +137,41 @@ struct FolderSummary {
             CSV.Field(labels?["distanceMm"]?.number), CSV.Field(labels?["energyInside"]?.number),
             CSV.Field(map["files"]?.array?.first?.text),
         ]
+    }
+
+    /// A line a scan, map and label: how much of the heat lies where.
+    private func evidence(_ lines: [Line]) -> CSV {
+        let percents = (1...9).map { "\($0 * 10)" }
+        var csv = CSV(
+            columns: [
+                "scan", "name", "method", "target", "label", "voxels", "ml", "mass", "share", "share_per_ml",
+                "enrichment",
+                "holds_peak", "distance_mm", "best_dice", "best_dice_above", "outside_body",
+            ] + percents.map { "dice_\($0)" } + percents.map { "iou_\($0)" })
+        for line in lines {
+            for map in line.results?["maps"]?.array ?? [] {
+                guard let evidence = map["evidence"], let regions = evidence["regions"]?.array else { continue }
+                for region in regions {
+                    func number(_ key: String) -> CSV.Field { CSV.Field(region[key]?.number) }
+                    func list(_ key: String) -> [CSV.Field] {
+                        let values = region[key]?.array ?? []
+                        return percents.indices.map { $0 < values.count ? CSV.Field(values[$0].number) : .empty }
+                    }
+                    let label = region["label"]?.number.map { CSV.Field.integer(Int($0)) } ?? .text("all")
+                    let start: [CSV.Field] = [
+                        .text(line.scan.path), .text(line.scan.name), CSV.Field(map["method"]?.text),
+                        CSV.Field(map["target"]?["label"]?.text), label,
+                    ]
+                    let middle: [CSV.Field] = [
+                        number("voxels"), number("ml"), number("mass"), number("share"), number("sharePerMl"),
+                        number("enrichment"), CSV.Field(region["holdsPeak"]?.bool), number("distanceMm"),
+                        number("bestDice"), number("bestDiceAbove"), CSV.Field(evidence["outsideBody"]?.number),
+                    ]
+                    csv.add(start + middle + list("dice") + list("iou"))
+                }
+            }
+        }
+        return csv
     }
 
     /// A line a scan, with a column for every class's score and probability.

@@ -5,6 +5,9 @@ public struct ScanReport: Sendable {
     /// Seconds by stage, in order.
     public var timings: [(stage: String, seconds: Double)]
 
+    /// Whether a stop was asked for while a method sampled: its map is the best so far, and later methods were not begun.
+    public var isPartial = false
+
     public init(results: JSON, timings: [(stage: String, seconds: Double)] = []) {
         self.results = results
         self.timings = timings

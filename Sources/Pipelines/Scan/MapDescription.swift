@@ -7,6 +7,7 @@ import Volumes
 struct MapDescription {
     let explanation: Explanation
     let measures: HeatMeasures
+    let evidence: LabelEvidence?
     let heat: Volume
     let plan: Plan
     let inputs: [ScanLedger.Entry]
@@ -71,10 +72,33 @@ struct MapDescription {
                 "hottestSlices",
                 .object([("axial", hottest(2)), ("coronal", hottest(1)), ("sagittal", hottest(0))])
             ),
-            ("halfMaximumMl", .number(measures.halfMaximumVolume)), ("labels", labels),
+            ("halfMaximumMl", .number(measures.halfMaximumVolume)), ("labels", labels), ("evidence", evidenceJSON),
             ("figures", .object(explanation.figures.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })),
             ("notes", .array(explanation.notes.map { .text($0) })), ("seen", seen.json),
             ("files", .array(files.map { .text($0) })), ("pictures", .array(pictures.map { .text($0) })),
+        ])
+    }
+
+    /// The table of how heat and label map meet, and what it says in words.
+    private var evidenceJSON: JSON {
+        guard let evidence else { return .null }
+        func rounded(_ value: Double) -> JSON { value.isFinite ? .number((value * 1e6).rounded() / 1e6) : .null }
+        let regions: [JSON] = evidence.regions.map { region in
+            let best = region.bestDice
+            let members: [(String, JSON)] = [
+                ("label", region.label.map { JSON.number($0) } ?? .text("all")), ("voxels", .number(region.voxels)),
+                ("ml", rounded(region.millilitres)), ("mass", .number(region.mass)), ("share", rounded(region.share)),
+                ("sharePerMl", rounded(region.sharePerMl)), ("enrichment", rounded(region.enrichment)),
+                ("holdsPeak", .bool(region.holdsPeak)), ("distanceMm", rounded(region.distance)),
+                ("bestDice", rounded(best.value)), ("bestDiceAbove", .number(best.threshold)),
+                ("dice", .array(region.dice.map(rounded))), ("iou", .array(region.iou.map(rounded))),
+            ]
+            return .object(members)
+        }
+        return .object([
+            ("thresholds", .numbers(LabelEvidence.thresholds)), ("regions", .array(regions)),
+            ("outsideBody", evidence.outsideBody.map { rounded($0) } ?? .null),
+            ("sentences", .array(evidence.sentences(for: explanation.target.label).map { .text($0) })),
         ])
     }
 

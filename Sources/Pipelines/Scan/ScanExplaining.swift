@@ -17,7 +17,9 @@ struct FoundExplanations {
 }
 
 extension ScanWorker {
-    func explain(_ source: ScanSource, mask: Volume?, _ watch: inout Stopwatch) throws -> FoundExplanations {
+    func explain(
+        _ source: ScanSource, mask: Volume?, labels: Volume?, body: BodyOnce, _ watch: inout Stopwatch
+    ) throws -> FoundExplanations {
         let inputs = try watch.time("prepare") { try plan.preparation.prepare(source) }
         try stop.check()
         let needsMask = plan.targets.contains { if case .masked = $0 { true } else { false } }
@@ -27,16 +29,19 @@ extension ScanWorker {
                 remedy: "Name it with --labels or the pipeline's input.labels.")
         }
         let mask = needsMask ? mask : nil
+        let regions = ScanRegions(labels: labels) { body.mask }
         if inputs.count == 1 {
             let found = try watch.time("explain") {
-                try plan.explainer.explain(inputs[0], plan.request, mask: mask) { [stop] in stop.isMade }
+                try plan.explainer.explain(inputs[0], plan.request, mask: mask, regions: regions) { [stop] in
+                    stop.isMade
+                }
             }
             try checkClasses(found.answer)
             return FoundExplanations(
                 explanations: found.explanations, seen: found.seen, notes: found.notes,
                 answer: Self.describe(found.answer))
         }
-        return try watch.time("explain") { try explainStack(inputs, mask: mask) }
+        return try watch.time("explain") { try explainStack(inputs, mask: mask, regions: regions) }
     }
 
     /// The classes that the pipeline names must be as many as the network has.
@@ -53,7 +58,9 @@ extension ScanWorker {
     // MARK: Slice by slice
 
     /// A 2D network sees one slice after the other; the maps are stacked along the slices.
-    private func explainStack(_ inputs: [PreparedInput], mask: Volume?) throws -> FoundExplanations {
+    private func explainStack(
+        _ inputs: [PreparedInput], mask: Volume?, regions: ScanRegions
+    ) throws -> FoundExplanations {
         var request = plan.request
         var notes: [String] = []
         if request.targets.contains(.highest) {
@@ -65,7 +72,8 @@ extension ScanWorker {
         var stack: [ScanExplanation] = []
         for input in inputs {
             try stop.check()
-            stack.append(try plan.explainer.explain(input, request, mask: mask) { [stop] in stop.isMade })
+            stack.append(
+                try plan.explainer.explain(input, request, mask: mask, regions: regions) { [stop] in stop.isMade })
         }
         try checkClasses(stack[0].answer)
         let seen = try SliceStack.grid(of: stack.map(\.seen))

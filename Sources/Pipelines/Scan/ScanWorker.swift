@@ -3,7 +3,28 @@ import Failures
 import Foundation
 import Rendering
 import Reports
+import Synchronization
 import Volumes
+
+/// The patient's body in a scan, found when first asked for; nil where there is none to find.
+final class BodyOnce: Sendable {
+    private let source: ScanSource
+    private let found = Mutex<Mask??>(nil)
+
+    init(_ source: ScanSource) { self.source = source }
+
+    var mask: Mask? {
+        found.withLock { found in
+            if let known = found { return known }
+            var mask: Mask?
+            if case .volume(let image) = source { mask = BodyMask()(image.volume) }
+            // Everything or nothing is no body: a picture, a scan of another kind, a crop within it.
+            if let all = mask, !all.isSet.contains(true) || !all.isSet.contains(false) { mask = nil }
+            found = .some(mask)
+            return mask
+        }
+    }
+}
 
 /// Explains one scan: read, prepare, explain, place, write, draw.
 struct ScanWorker: Sendable {
@@ -52,8 +73,12 @@ struct ScanWorker: Sendable {
         let labels: LabelMap? = try watch.time("read") {
             try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: source.grid) }
         }
-        let found = try explain(source, mask: labels?.mask, &watch)
-        try stop.check()
+        let body = BodyOnce(source)
+        let found = try explain(source, mask: labels?.mask, labels: labels?.volume, body: body, &watch)
+        // Stopped in the midst of sampling: what was found so far is written, as the best there is.
+        let isPartial = found.explanations.contains(where: \.isPartial)
+        func checkStop() throws { if !isPartial { try stop.check() } }
+        try checkStop()
 
         var outputs: [URL] = []
         var maps: [JSON] = []
@@ -72,13 +97,19 @@ struct ScanWorker: Sendable {
             let measures = watch.time("measure") {
                 HeatMeasures(heat, labels: labels?.volume, counted: labels?.counted)
             }
+            let evidence = watch.time("measure") {
+                labels.map { LabelEvidence(heat, labels: $0.volume, counted: $0.counted, body: body.mask) }
+            }
             let description = MapDescription(
-                explanation: explanation, measures: measures, heat: heat, plan: plan, inputs: inputs, seen: found.seen,
-                stem: stem)
+                explanation: explanation, measures: measures, evidence: evidence, heat: heat, plan: plan,
+                inputs: inputs, seen: found.seen, stem: stem)
             let files = try watch.time("write") {
                 try writeHeatmaps(explanation, heat: heat, stem: stem, description: description, header: source.header)
+                    + explanation.matrices.flatMap {
+                        try MatrixFiles.write($0, in: folder, stem: "\(scan.name)_\(stem)")
+                    }
             }
-            try stop.check()
+            try checkStop()
             var pictures: [URL] = []
             if plan.drawsOverlays, plan.drawing.scale != .folder {
                 pictures = try watch.time("draw") {
@@ -100,7 +131,7 @@ struct ScanWorker: Sendable {
             maps.append(
                 description.json(files: files.map(relative), pictures: pictures.map(relative))
                     .setting("scenes", .array(scenes.map { .text(relative($0)) })))
-            try stop.check()
+            try checkStop()
         }
         let warnings = warnings(source, found)
         let heatmaps = outputs.map(relative).filter { $0.hasSuffix(".nii.gz") }
@@ -115,11 +146,15 @@ struct ScanWorker: Sendable {
         try AtomicFile.write(results.serialized(), to: resultsURL)
         outputs.append(resultsURL)
         let scale: JSON = waitsForFolder ? .text("pending") : .null
+        // Results that were cut short are never taken for done.
         try ScanLedger(
-            inputs: inputs, network: plan.networkFiles, settings: plan.settingsHash, scale: scale,
+            inputs: inputs, network: plan.networkFiles,
+            settings: isPartial ? "stopped early: \(plan.settingsHash)" : plan.settingsHash, scale: scale,
             outputs: try outputs.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
         ).write(to: folder)
-        return ScanReport(results: results, timings: watch.stages)
+        var report = ScanReport(results: results, timings: watch.stages)
+        report.isPartial = isPartial
+        return report
     }
 
     /// Removes what an earlier run left here, and refuses a folder in which something of the user's lies.
