@@ -82,7 +82,7 @@ enum ExplainCommand: Subcommand {
         if arguments[SharedOptions.jsonLog] {
             console.printRaw(report.results.serialized(pretty: false) + "\n")
         } else if !arguments[SharedOptions.quiet] {
-            for line in lines(report) { console.print(line.printable) }
+            for line in lines(report, isPicture: kind == .picture) { console.print(line.printable) }
             console.print("Results: \(job.folder.relativePath.printable)")
             if report.results["page"]?.text != nil {
                 console.print("Review:  \(job.folder.appendingPathComponent("index.html").relativePath.printable)")
@@ -97,7 +97,7 @@ enum ExplainCommand: Subcommand {
     }
 
     /// What a reader wants to know first.
-    private static func lines(_ report: ScanReport) -> [String] {
+    private static func lines(_ report: ScanReport, isPicture: Bool) -> [String] {
         let results = report.results
         var lines: [String] = []
         var table = Table([.left, .right, .right])
@@ -111,12 +111,13 @@ enum ExplainCommand: Subcommand {
         lines += table.lines()
         if classes.count > 5 { lines.append("  … and \(classes.count - 5) more in results.json") }
         if let text = results["answer"]?["summary"]?.text { lines.append("  \(text)") }
-        for map in results["maps"]?.array ?? [] { lines += describe(map) }
+        for map in results["maps"]?.array ?? [] { lines += describe(map, isPicture: isPicture) }
         for warning in report.warnings { lines.append("warning: \(warning)") }
         return lines
     }
 
-    private static func describe(_ map: JSON) -> [String] {
+    /// - Parameter isPicture: a picture has no sides and no millimetres.
+    private static func describe(_ map: JSON, isPicture: Bool) -> [String] {
         var lines: [String] = []
         let taps = (map["taps"]?.array ?? []).compactMap { $0["tap"]?.text }.joined(separator: ", ")
         lines.append("\(map["title"]?.text ?? "") for \(map["target"]?["label"]?.text ?? "") at \(taps)")
@@ -129,8 +130,15 @@ enum ExplainCommand: Subcommand {
                 String(format: "%.1f", $0)
             }
             let direction = map["peak"]?["direction"]?.text ?? ""
-            lines.append("  peak at voxel (\(index)), RAS (\(position.joined(separator: ", "))) mm: \(direction)")
-            lines.append("  above half of the peak: \(String(format: "%.2f", map["halfMaximumMl"]?.number ?? 0)) ml")
+            let half = map["halfMaximumMl"]?.number ?? 0
+            if isPicture {
+                let pixel = voxel.prefix(2).map { String(Int($0)) }.joined(separator: ", ")
+                lines.append("  peak at pixel (\(pixel)), from the left and from the top")
+                lines.append("  above half of the peak: \(Int((half * 1000).rounded())) pixels")
+            } else {
+                lines.append("  peak at voxel (\(index)), RAS (\(position.joined(separator: ", "))) mm: \(direction)")
+                lines.append("  above half of the peak: \(String(format: "%.2f", half)) ml")
+            }
             if let inside = map["labels"]?["peakInside"]?.bool {
                 lines.append("  \(place(inside, map["labels"]?["distanceMm"]?.number))")
             }

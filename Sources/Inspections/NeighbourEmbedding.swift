@@ -4,7 +4,7 @@ import Workers
 /// t-SNE (van der Maaten & Hinton 2008), exact: every pair is looked at, which is right for hundreds of scans.
 ///
 /// Starts from the principal components, so that the same vectors give the same map; early exaggeration of 12 for the first
-/// quarter of the steps, momentum 0.5 then 0.8, gains as in the authors' program.
+/// quarter of the steps, momentum 0.5 then, from rest, 0.8; gains as in the authors' program.
 public struct NeighbourEmbedding: Sendable {
     /// Two coordinates for each vector.
     public let coordinates: [[Double]]
@@ -41,6 +41,11 @@ public struct NeighbourEmbedding: Sendable {
         let early = steps / 4
         let rate = max(Double(count) / 12 / 4, 50)
         for step in 0..<steps {
+            if step == early {
+                // What gathered under exaggeration would throw the map past what it then finds.
+                speed = [SIMD2<Double>](repeating: .zero, count: count)
+                gains = [SIMD2<Double>](repeating: SIMD2(1, 1), count: count)
+            }
             let exaggeration = step < early ? 12.0 : 1
             let momentum = step < early ? 0.5 : 0.8
             let places = y
