@@ -63,11 +63,12 @@ let package = Package(
         .target(name: "Preparations", dependencies: ["Volumes", "Tensors", "Workers", "Failures"]),
         .target(name: "Tensors", dependencies: ["Workers", "Failures", "CKernels", "COneDNN", "COpenBLAS"]),
         .target(name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib"]),
-        .target(name: "Workers", dependencies: ["Failures"]),
+        .target(name: "Workers", dependencies: ["Failures", "CThreads"]),
         .target(name: "Failures"),
 
         // The C boundary, and nothing else.
         .target(name: "CKernels"),
+        .target(name: "CThreads"),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
         .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
         .target(

@@ -14,6 +14,9 @@
    round a tenth more. */
 #define SUMMED 16
 
+/* An output of more bytes than this is out of the caches before it is read: it is written past them. */
+#define STREAMED (4 << 20)
+
 static int64_t axis_points(const tomo_filtering *f, int axis) { return f->tile[axis] == 1 ? 1 : f->tile[axis] + 2; }
 static int64_t points(const tomo_filtering *f) {
     return axis_points(f, 0) * axis_points(f, 1) * axis_points(f, 2);

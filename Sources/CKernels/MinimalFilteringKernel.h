@@ -141,12 +141,16 @@ static void NAME(pass_out)(int tile, const float *from, float *to, int64_t count
 }
 
 /* B^T along depth of the rows that lie one above the other in `tile + 2` planes: pixels x..<x + pitch, those
-   outside 0..<width being 0. Vectors lie along width here. */
+   outside 0..<width being 0. Vectors lie along width here. Rows are short and far apart, which no processor foresees:
+   what lies `ahead` floats further on is brought nearer meanwhile. */
 INLINE void NAME(rows_in)(
-    int tile, const float *const *planes, int64_t width, int64_t x, int64_t pitch, float *to, int64_t step) {
+    int tile, const float *const *planes, int64_t width, int64_t x, int64_t pitch, float *to, int64_t step,
+    int64_t ahead) {
     int count = tile == 1 ? 1 : tile + 2;
     for (int64_t p = 0; p < pitch; p += LANES, x += LANES, to += LANES) {
         VEC d[6], t[6];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < count; ++i) __builtin_prefetch(planes[i] + x + ahead);
         if (x >= 0 && x + LANES <= width) {
 #pragma clang loop unroll(full)
             for (int i = 0; i < count; ++i) d[i] = NAME(load)(planes[i] + x);
@@ -162,13 +166,14 @@ INLINE void NAME(rows_in)(
 }
 
 static void NAME(depth_in)(
-    int tile, const float *const *planes, int64_t width, int64_t x, int64_t pitch, float *to, int64_t step) {
+    int tile, const float *const *planes, int64_t width, int64_t x, int64_t pitch, float *to, int64_t step,
+    int64_t ahead) {
     if (tile == 4) {
-        NAME(rows_in)(4, planes, width, x, pitch, to, step);
+        NAME(rows_in)(4, planes, width, x, pitch, to, step, ahead);
     } else if (tile == 2) {
-        NAME(rows_in)(2, planes, width, x, pitch, to, step);
+        NAME(rows_in)(2, planes, width, x, pitch, to, step, ahead);
     } else {
-        NAME(rows_in)(1, planes, width, x, pitch, to, step);
+        NAME(rows_in)(1, planes, width, x, pitch, to, step, ahead);
     }
 }
 
@@ -187,10 +192,11 @@ static void NAME(height_in)(
 }
 
 /* Vectors along channels of `count` pixels (LANES more may be read), written as rows of each channel with what follows
-   the products. */
+   the products; past the caches, if `streaming`, where rows are aligned. */
 INLINE void NAME(scatter)(
     const float *from, int64_t count, int64_t channels, float *row, const float *residual, int64_t channel_stride,
-    float slope) {
+    float slope, int streaming) {
+    streaming = streaming && (uintptr_t)row % sizeof(VEC) == 0 && channel_stride % LANES == 0;
     for (int64_t p = 0; p < count; p += LANES) {
         VEC r[LANES];
         int64_t valid = count - p < LANES ? count - p : LANES;
@@ -200,7 +206,12 @@ INLINE void NAME(scatter)(
         if (valid == LANES && channels >= LANES && !residual) {
 #pragma clang loop unroll(full)
             for (int c = 0; c < LANES; ++c) {
-                NAME(store)(row + c * channel_stride + p, slope == 1 ? r[c] : NAME(rectify)(r[c], slope));
+                VEC value = slope == 1 ? r[c] : NAME(rectify)(r[c], slope);
+                if (streaming) {
+                    NAME(stream)(row + c * channel_stride + p, value);
+                } else {
+                    NAME(store)(row + c * channel_stride + p, value);
+                }
             }
             continue;
         }
@@ -220,13 +231,14 @@ INLINE void NAME(scatter)(
     }
 }
 
-/* `rows` tiles times `vectors` * LANES output channels: sums over all input channels. The panel at `ahead`, where
-   `prefetching`, is brought nearer meanwhile.
+/* `rows` tiles times `vectors` * LANES output channels: sums over all input channels. One of `share` parts of the
+   next panel, which begins at `ahead`, is brought nearer meanwhile (none for 0): all at once would be more than the
+   memory has on its way.
 
    Sums are closed every SUMMED channels and added up apart: rounding then grows with the root of the channels in a sum
    and of the number of sums, not of all channels, which brings minimal filtering to the accuracy of the definition. */
 INLINE void NAME(tile_product)(
-    int rows, int vectors, int prefetching, const float *v, const float *u, int64_t channels, float *m,
+    int rows, int vectors, int share, const float *v, const float *u, int64_t channels, float *m,
     int64_t block_step, const float *ahead) {
 #define STEP(lane)                                                                                                    \
     do {                                                                                                              \
@@ -251,10 +263,10 @@ INLINE void NAME(tile_product)(
             left -= quads * 4;
             /* Four channels a turn. */
             for (int64_t quad = 0; quad < quads; ++quad, v += 4) {
-                if (prefetching) {
+                if (share) {
 #pragma clang loop unroll(full)
-                    for (int line = 0; line < LANES / 2; ++line) __builtin_prefetch(ahead + line * 16);
-                    ahead += 8 * LANES;
+                    for (int line = 0; line < LANES / 2 / share; ++line) __builtin_prefetch(ahead + line * 16);
+                    ahead += 8 * LANES / share;
                 }
                 STEP(0);
                 STEP(1);
@@ -286,13 +298,17 @@ INLINE void NAME(tile_product)(
 
 static void NAME(product)(
     int64_t rows, int vectors, const float *v, const float *u, int64_t channels, float *m, int64_t block_step,
-    const float *ahead) {
+    const float *ahead, int share) {
 #define CASE(R)                                                                                                       \
     case R:                                                                                                           \
         if (vectors == 1) {                                                                                           \
             NAME(tile_product)(R, 1, 0, v, u, channels, m, block_step, 0);                                            \
-        } else if (ahead) {                                                                                           \
+        } else if (share == 1) {                                                                                      \
             NAME(tile_product)(R, 2, 1, v, u, channels, m, block_step, ahead);                                        \
+        } else if (share == 2) {                                                                                      \
+            NAME(tile_product)(R, 2, 2, v, u, channels, m, block_step, ahead);                                        \
+        } else if (share == 4) {                                                                                      \
+            NAME(tile_product)(R, 2, 4, v, u, channels, m, block_step, ahead);                                        \
         } else {                                                                                                      \
             NAME(tile_product)(R, 2, 0, v, u, channels, m, block_step, 0);                                            \
         }                                                                                                             \
@@ -403,6 +419,8 @@ static void NAME(transform_input)(
     int64_t depth = f->input[0], height = f->input[1], width = f->input[2];
     int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->in_channels);
     int64_t tile = f->tile[2], longest = run_length(f, LANES);
+    /* The rows of the next channel, or of the next but two where there are few: they fit in the innermost cache. */
+    int64_t ahead = (az == 1 ? 3 : 1) * channel_stride;
     float *zeros = workspace, *rest = workspace + ceil_div(width, LANES) * LANES;
     memset(zeros, 0, width * sizeof(float));
     for (int64_t block = block_begin; block < block_end; ++block) {
@@ -429,7 +447,7 @@ static void NAME(transform_input)(
                         from[z] = in ? source + c * channel_stride + ((top + z) * height + left + y) * width : zeros;
                     }
                     NAME(depth_in)(
-                        (int)f->tile[0], from, width, x, pitch, planes + y * pitch, ay * pitch);
+                        (int)f->tile[0], from, width, x, pitch, planes + y * pitch, ay * pitch, ahead);
                 }
                 for (int64_t z = 0; z < az; ++z) {
                     NAME(height_in)(
@@ -477,11 +495,14 @@ static void NAME(multiply)(
             const float *next = panel + 1 < panel_end ? u + panel_size
                 : point + 1 < point_end ? packed + ((point + 1) * panels + panel_begin) * panel_size : 0;
             int vectors = blocks - panel * 2 < 2 ? 1 : 2;
+            int64_t groups = ceil_div(tiles, 6);
+            int share = groups >= 4 ? 4 : groups >= 2 ? 2 : 1;
             for (int64_t t = 0; t < tiles; t += 6) {
                 int64_t rows = tiles - t < 6 ? tiles - t : 6;
                 NAME(product)(
                     rows, vectors, transformed + point * from_step + t / 6 * from_group, u, f->in_channels,
-                    products + point * to_step + t / 6 * to_group + panel * 2 * 6 * LANES, 6 * LANES, t == 0 ? next : 0);
+                    products + point * to_step + t / 6 * to_group + panel * 2 * 6 * LANES, 6 * LANES,
+                    next ? next + t / 6 * (panel_size / share) : 0, next && t / 6 < share ? share : 0);
             }
         }
     }
@@ -496,6 +517,7 @@ static void NAME(transform_output)(
     int64_t depth = f->output[0], height = f->output[1], width = f->output[2];
     int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->out_channels);
     int64_t longest = written_run(f, LANES);
+    int streaming = f->batch * f->out_channels * channel_stride * (int64_t)sizeof(float) > STREAMED;
     float *work = workspace, *rows = workspace + points(f) * LANES;
     int64_t row = (longest * mx + LANES) * LANES;
     for (int64_t block = block_begin; block < block_end; ++block) {
@@ -548,7 +570,8 @@ static void NAME(transform_output)(
                     int64_t place = offset + ((at.z * mz + z) * height + at.y * my + y) * width + x;
                     NAME(scatter)(
                         rows + (z * my + y) * row, valid, channels, output + place,
-                        epilogue->residual ? epilogue->residual + place : 0, channel_stride, epilogue->slope);
+                        epilogue->residual ? epilogue->residual + place : 0, channel_stride, epilogue->slope,
+                        streaming);
                 }
             }
             t += count;

@@ -6,6 +6,14 @@ typedef int NAME(mask) __attribute__((vector_size(LANES * 4)));
 
 INLINE VEC NAME(load)(const float *p) { return *(const NAME(loose) *)p; }
 INLINE void NAME(store)(float *p, VEC v) { *(NAME(loose) *)p = v; }
+/* To aligned memory that is not soon read again. */
+INLINE void NAME(stream)(float *p, VEC v) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(v, (VEC *)p);
+#else
+    NAME(store)(p, v);
+#endif
+}
 INLINE VEC NAME(splat)(float value) { return value - (VEC){0}; }
 
 /* Values below 0 times `slope`; with slope 0 exactly 0, whatever they were. */

@@ -11,7 +11,9 @@ enum RunCommand: Subcommand {
         "input", short: "i", .folder(), help: "Folder with the scans, searched with its subfolders.", required: true)
     static let output = Option(
         "output", short: "o", .folder(), help: "Folder for the results; made if need be.", required: true)
-    static let jobs = Option("jobs", short: "j", .integer(1...256), help: "Scans at the same time.", default: "1")
+    static let jobs = Option(
+        "jobs", short: "j", .integer(1...256),
+        help: "Networks that run at the same time; one more scan is being written meanwhile.", default: "1")
     static let force = Flag("force", short: "f", help: "Do all scans again, also those that have not changed.")
     static let only = Option(
         "only", .text("PATTERN", expected: "a pattern of scan names"),

@@ -111,8 +111,8 @@ private final class Call: @unchecked Sendable {
     /// Read only between entering and leaving.
     var body: UncheckedBody?
     private let next = Atomic<Int>(0)
+    private let helpers = Atomic<Int>(0)
     private let condition = NSCondition()
-    private var helpers = 0
 
     init(count: Int, body: UncheckedBody) {
         self.count = count
@@ -131,30 +131,61 @@ private final class Call: @unchecked Sendable {
     }
 
     /// Called with the queue's lock held, so that no helper can enter after ``Queue/withdraw(_:)``.
-    func enter() { condition.withLock { helpers += 1 } }
+    func enter() { helpers.add(1, ordering: .relaxed) }
 
     func leave() {
-        condition.withLock {
-            helpers -= 1
-            if helpers == 0 { condition.broadcast() }
+        if helpers.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
+            condition.withLock { condition.broadcast() }
         }
     }
 
     func waitForOthers() {
-        condition.withLock { while helpers > 0 { condition.wait() } }
+        if Patience.wait(until: { helpers.load(ordering: .acquiring) == 0 }) { return }
+        condition.withLock { while helpers.load(ordering: .acquiring) > 0 { condition.wait() } }
     }
+}
+
+/// Waiting awake for a short while before sleeping.
+///
+/// A thread that sleeps takes between a tenth of a millisecond and several to be at work again, on a virtual machine above all: more than
+/// half of many a layer takes. Layers follow each other closely, so the next piece of work is nearly always at hand sooner.
+private enum Patience {
+    /// As long as the serial work between two layers takes, not longer: others may want the processor.
+    private static let nanoseconds: UInt64 = 2_000_000
+    private static let looksAtOnce = 64
+
+    /// Whether `condition` came to hold in time.
+    static func wait(until condition: () -> Bool) -> Bool {
+        if condition() { return true }
+        let end = now() + nanoseconds
+        repeat {
+            for _ in 0..<looksAtOnce where condition() { return true }
+            // Whoever else is ready to run on this processor goes first.
+            sched_yield()
+        } while now() < end
+        return condition()
+    }
+
+    private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
 }
 
 /// The calls that idle threads may join, newest last.
 private final class Queue: @unchecked Sendable {
     private let condition = NSCondition()
     private var calls: [Call] = []
+    private var sleepers: [Int32] = []
     private var closed = false
+    /// Changes whenever there may be something new to do.
+    private let posted = Atomic<Int>(0)
 
     func post(_ call: Call) {
         condition.withLock {
             calls.append(call)
-            condition.broadcast()
+            posted.add(1, ordering: .releasing)
+            if !sleepers.isEmpty {
+                Placement.keepOffCaller(sleepers)
+                condition.broadcast()
+            }
         }
     }
 
@@ -165,28 +196,40 @@ private final class Queue: @unchecked Sendable {
     func close() {
         condition.withLock {
             closed = true
+            posted.add(1, ordering: .releasing)
             condition.broadcast()
         }
     }
 
     func serve() {
-        while true {
-            condition.lock()
-            var found: Call?
-            while !closed {
-                // The newest first: nested calls end before the calls that wait for them.
-                found = calls.last { $0.hasWork }
-                if found != nil { break }
-                condition.wait()
-            }
-            guard let call = found else {
-                condition.unlock()
-                return
-            }
-            call.enter()
-            condition.unlock()
+        let thread = Placement.currentThread
+        while let call = next(thread) {
             call.work()
             call.leave()
         }
+    }
+
+    /// Waits for a call with work left and enters it; nil once closed.
+    private func next(_ thread: Int32) -> Call? {
+        condition.lock()
+        defer { condition.unlock() }
+        while !closed {
+            // The newest first: nested calls end before the calls that wait for them.
+            if let call = calls.last(where: \.hasWork) {
+                call.enter()
+                return call
+            }
+            let seen = posted.load(ordering: .acquiring)
+            condition.unlock()
+            let came = Patience.wait { posted.load(ordering: .acquiring) != seen }
+            condition.lock()
+            if came { continue }
+            // Looked at once more under the lock, under which alone it changes.
+            guard posted.load(ordering: .relaxed) == seen else { continue }
+            sleepers.append(thread)
+            condition.wait()
+            sleepers.removeAll { $0 == thread }
+        }
+        return nil
     }
 }

@@ -149,6 +149,25 @@ import Volumes
         #expect(summary.done >= 8 && summary.done + summary.stopped == 50)
     }
 
+    @Test("while one scan is written the next one's network runs, and never two at once", .timeLimit(.minutes(1)))
+    func writingOverlapsWithTheNextScan() {
+        let gate = Gate(places: 1)
+        let inside = Mutex<(now: Int, most: Int)>((0, 0))
+        let secondIsInside = DispatchSemaphore(value: 0)
+        let (summary, _) = FolderRunner(jobs: 2) { _ in }.run(scans(6)) { scan in
+            let turn = gate.take()
+            inside.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+            if scan.name == "1" { secondIsInside.signal() }
+            inside.withLock { $0.now -= 1 }
+            if scan.name == "4" { throw Failure(.scan, scan.path, expected: "", found: "bad") }
+            turn.end()
+            // What follows the gate in the first scan does not end before the second has passed it.
+            if scan.name == "0" { secondIsInside.wait() }
+            return .done(ScanReport(results: .null))
+        }
+        #expect(summary.done == 5 && summary.failed.count == 1 && inside.withLock { $0.most } == 1)
+    }
+
     @Test func nothingWrongIsZero() {
         let (summary, _) = FolderRunner(jobs: 4) { _ in }.run(scans(3)) { _ in .skipped }
         #expect(summary.exitCode == 0 && summary.skipped == 3)

@@ -10,6 +10,7 @@ public struct FolderJob: Sendable {
     public let input: URL
     public let output: URL
     public let scans: [FoundScan]
+    /// Scans whose networks run at the same time. One more is being written meanwhile.
     public var jobs = 1
     public var force = false
     /// Where TensorBoard's event files go, if they are wanted.
@@ -77,9 +78,10 @@ public struct FolderJob: Sendable {
         removeLeftovers()
         let jobs = max(1, min(jobs, scans.count))
         observe(.began(scans: scans.count, jobs: jobs))
-        let runner = FolderRunner(jobs: jobs, stop: stop, observe: observe)
+        let runner = FolderRunner(jobs: jobs + 1, stop: stop, observe: observe)
+        let gate = Gate(places: jobs)
         let job = self
-        var (summary, outcomes) = runner.run(scans) { scan in try job.work(scan) }
+        var (summary, outcomes) = runner.run(scans) { scan in try job.work(scan, gate) }
 
         if !summary.isInterrupted { summary = finish(summary, outcomes) }
         summary.seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
@@ -90,12 +92,12 @@ public struct FolderJob: Sendable {
         return summary
     }
 
-    private func worker(for scan: FoundScan) -> ScanWorker {
-        ScanWorker(plan: plan, folder: folder(of: scan), scan: scan, isInFolder: true, stop: stop)
+    private func worker(for scan: FoundScan, _ gate: Gate? = nil) -> ScanWorker {
+        ScanWorker(plan: plan, folder: folder(of: scan), scan: scan, isInFolder: true, gate: gate, stop: stop)
     }
 
-    private func work(_ scan: FoundScan) throws -> FolderRunner.Outcome {
-        let worker = worker(for: scan)
+    private func work(_ scan: FoundScan, _ gate: Gate) throws -> FolderRunner.Outcome {
+        let worker = worker(for: scan, gate)
         if !force, let ledger = ScanLedger.read(from: folder(of: scan)),
             worker.isDone(ledger, inputs: try worker.inputs())
         {
@@ -122,7 +124,8 @@ public struct FolderJob: Sendable {
         observe(.finishing(scans: stale.count, drawsPictures: plan.drawsOverlays && plan.drawsOnFolderScale))
         let job = self
         // A drawing that fails counts against its scan like any other failure.
-        let drawer = FolderRunner(jobs: jobs, stop: stop) { event in if case .scanFailed = event { job.observe(event) }
+        let drawer = FolderRunner(jobs: jobs + 1, stop: stop) { event in
+            if case .scanFailed = event { job.observe(event) }
         }
         let (drawn, _) = drawer.run(stale) { scan in
             try job.worker(for: scan).finish(shared, scale: scale)

@@ -35,7 +35,7 @@ public struct RunSummary: Sendable {
 
 /// Takes scans one after the other on several threads; one that fails never stops the others.
 struct FolderRunner: Sendable {
-    /// Scans at the same time.
+    /// Scans in work at the same time, in whichever part.
     let jobs: Int
     var stop = StopRequest.process
     let observe: @Sendable (RunEvent) -> Void

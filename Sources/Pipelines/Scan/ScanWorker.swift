@@ -34,6 +34,8 @@ struct ScanWorker: Sendable {
     let scan: FoundScan
     /// Whether the scan is one of a folder's, whose page and scale it shares.
     var isInFolder = false
+    /// What has to be passed before the network runs, where other scans are at work.
+    var gate: Gate?
     var stop = StopRequest.process
 
     static let thumbnailName = "thumbnail.jpg"
@@ -65,6 +67,8 @@ struct ScanWorker: Sendable {
     ///
     /// The ledger is written last: without it, the folder's content counts as nothing.
     func run() throws -> ScanReport {
+        let turn = gate?.take()
+        try stop.check()
         var watch = Stopwatch()
         let inputs = try watch.time("hash") { try self.inputs() }
         try prepareFolder()
@@ -75,6 +79,7 @@ struct ScanWorker: Sendable {
         }
         let body = BodyOnce(source)
         let found = try explain(source, mask: labels?.mask, labels: labels?.volume, body: body, &watch)
+        turn?.end()
         // Stopped in the midst of sampling: what was found so far is written, as the best there is.
         let isPartial = found.explanations.contains(where: \.isPartial)
         func checkStop() throws { if !isPartial { try stop.check() } }
