@@ -229,12 +229,11 @@ struct Execution {
         }
     }
 
-    /// The stages one by one, or where a bound on memory asks for it some of them slab by slab.
-    private func pieces(
+    /// The stages one by one, or where a bound on memory asks for it, or the processor's caches, some of them slab by slab.
+    func pieces(
         of stages: [Stage], given: Set<Int>, kept: Set<Int>
     ) throws -> [(piece: MemoryPlan.Piece, shapes: [[Int]?])] {
         let whole = stages.map { (MemoryPlan.Piece.whole($0), [[Int]?]()) }
-        guard let bytes = MemoryLimit.bytes else { return whole }
         var inputShapes: [String: [Int]] = [:]
         var inputBytes = 0
         for input in network.inputs {
@@ -243,14 +242,27 @@ struct Execution {
             inputShapes[input.name] = value.shape
             inputBytes += 4 * value.shape.elementCount
         }
+        let bound = MemoryLimit.bytes
+        if bound == nil, !MemoryLimit.isWorthCutting(inputBytes) { return whole }
         let shapes = try network.interpret(inputShapes).map { $0?.shape }
-        let besides = MemoryLimit.besides(network, inputBytes: inputBytes)
-        let plan = try MemoryPlan(
-            network, stages: stages, shapes: shapes, given: given, kept: kept, limit: max(1, bytes - besides))
-        MemoryLimit.tell(
-            "The network's tensors take \(MemoryLimit.text(plan.peak)) at most, beside \(MemoryLimit.text(besides)) for the rest"
-                + (plan.isWhole ? "." : ": \(plan.summary)."))
-        return plan.pieces.map { ($0, shapes) }
+        func plan(_ limit: Int?) throws -> MemoryPlan {
+            try MemoryPlan(network, stages: stages, shapes: shapes, given: given, kept: kept, limit: limit)
+        }
+        if let bound {
+            let besides = MemoryLimit.besides(network, inputBytes: inputBytes)
+            let plan = try plan(max(1, bound - besides))
+            MemoryLimit.tell(
+                "The network's tensors take \(MemoryLimit.text(plan.peak)) at most, beside \(MemoryLimit.text(besides)) for the rest"
+                    + (plan.isWhole ? "." : ": \(plan.summary)."))
+            return plan.pieces.map { ($0, shapes) }
+        }
+        let peak = try plan(nil).peak
+        for limit in sequence(first: MemoryLimit.comfortable, next: { 2 * $0 }).prefix(while: { $0 < peak }) {
+            guard let plan = try? plan(limit) else { continue }
+            // One stage by itself gains nothing from slabs.
+            return plan.slabsJoinStages ? plan.pieces.map { ($0, shapes) } : whole
+        }
+        return whole
     }
 
     /// A chain's result in one pass, or its nodes one by one where they don't fit together.

@@ -100,6 +100,37 @@ import Testing
         #expect(checked > 50)
     }
 
+    /// Without a bound large tensors go slab by slab all the same, but where rounding may decide.
+    @Test func largeTensorsAreCutForTheCaches() throws {
+        let network = try network()
+        func isCut(_ extent: Int) throws -> Bool {
+            var execution = Execution(network, interrupted: nil)
+            try execution.supply(["x": .float(Tensor(shape: [1, 1, extent, 128, 128], repeating: 0))])
+            let y = network.tensorIDs["y"]!
+            var uses = [Int](repeating: 0, count: network.tensorNames.count)
+            for node in network.nodes { for case let id? in node.inputIDs { uses[id] += 1 } }
+            let stages = network.stages(of: Array(network.nodes.indices), uses: uses, kept: [y])
+            let pieces = try execution.pieces(of: stages, given: [network.tensorIDs["x"]!], kept: [y])
+            return pieces.contains { (piece, _) -> Bool in
+                if case .slabs = piece { return true }
+                return false
+            }
+        }
+        #expect(try isCut(128) && !isCut(32))
+        #expect(try !ConvolutionEngine.keepingToDefinition { try isCut(128) })
+        var numbers = SeededNumbers(6)
+        let x = Value.float(numbers.tensor([1, 1, 128, 128, 128]))
+        func answer() throws -> Tensor<Float> {
+            guard case .float(let y)? = try network.run(inputs: ["x": x], wanting: ["y"])["y"] else {
+                fatalError("floats")
+            }
+            return y
+        }
+        let cut = try answer()
+        let whole = try ConvolutionEngine.keepingToDefinition { try answer() }
+        #expect(relativeError(cut, whole) < 1e-5)
+    }
+
     @Test func aBoundIsKept() throws {
         let network = try network()
         let shape = [1, 1, 64, 32, 32]

@@ -61,6 +61,11 @@ struct MemoryPlan {
 
     var isWhole: Bool { !pieces.contains { if case .slabs = $0 { true } else { false } } }
 
+    /// Whether every part that is run slab by slab takes several stages at once.
+    var slabsJoinStages: Bool {
+        pieces.allSatisfy { if case .slabs(let segment) = $0 { segment.stages.count > 1 } else { true } }
+    }
+
     /// "7 slabs to 'pool2', 5 to 'pool3'"
     var summary: String {
         pieces.compactMap { piece -> String? in

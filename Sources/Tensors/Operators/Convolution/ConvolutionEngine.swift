@@ -37,6 +37,9 @@ public enum ConvolutionEngine {
         try $keepsForward.withValue(keeping && accuracy != .fast, operation: body)
     }
 
+    /// Whether forward convolutions are computed by their definition at this moment.
+    public static var isKeptToDefinition: Bool { keepsForward || accuracy == .precise }
+
     /// Whether oneDNN computes whatever it can, to compare with.
     @_spi(Benchmarks) public static var usesLibraryOnly: Bool {
         get { libraryOnly.load(ordering: .relaxed) }
