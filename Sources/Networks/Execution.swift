@@ -258,9 +258,9 @@ struct Execution {
         }
         let peak = try plan(nil).peak
         for limit in sequence(first: MemoryLimit.comfortable, next: { 2 * $0 }).prefix(while: { $0 < peak }) {
-            guard let plan = try? plan(limit) else { continue }
-            // One stage by itself gains nothing from slabs.
-            return plan.slabsJoinStages ? plan.pieces.map { ($0, shapes) } : whole
+            // One stage by itself gains nothing from slabs, and margins must not cost what the caches give.
+            guard let plan = try? plan(limit), plan.slabsJoinStages, try plan.repetition() < 1.1 else { continue }
+            return plan.pieces.map { ($0, shapes) }
         }
         return whole
     }

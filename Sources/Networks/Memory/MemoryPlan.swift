@@ -61,6 +61,35 @@ struct MemoryPlan {
 
     var isWhole: Bool { !pieces.contains { if case .slabs = $0 { true } else { false } } }
 
+    /// How much is computed in the parts that are run slab by slab, margins and all, against computing them at once: 1 and more.
+    func repetition() throws -> Double {
+        var (once, cut) = (0.0, 0.0)
+        for case .slabs(let segment) in pieces {
+            let extent = shapes[segment.result]![2]
+            for start in stride(from: 0, to: extent, by: segment.thickness) {
+                let planes = start..<min(extent, start + segment.thickness)
+                guard let steps = try network.slabSteps(segment.stages, planes, shapes: shapes) else { continue }
+                for (stage, step) in zip(segment.stages, steps) {
+                    let work = workOfAPlane(stage, step.result)
+                    cut += work * Double(step.planes.count)
+                    if start == 0 { once += work * Double(shapes[step.result]![2]) }
+                }
+            }
+        }
+        return once > 0 ? cut / once : 1
+    }
+
+    /// Additions and multiplications for one plane of a stage's result, about.
+    private func workOfAPlane(_ stage: Stage, _ result: Int) -> Double {
+        let shape = shapes[result]!
+        let head = network.nodes[stage.nodes[0]]
+        let places = Double(shape.reduce(1, *)) / Double(max(1, shape[2]))
+        guard head.type == "Conv", head.inputIDs.count > 1, let id = head.inputIDs[1],
+            let weight = network.constantValues[id]
+        else { return places }
+        return places * Double(weight.shape.dropFirst().reduce(1, *))
+    }
+
     /// Whether every part that is run slab by slab takes several stages at once.
     var slabsJoinStages: Bool {
         pieces.allSatisfy { if case .slabs(let segment) = $0 { segment.stages.count > 1 } else { true } }
