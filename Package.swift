@@ -20,7 +20,7 @@ let package = Package(
                 "Networks", "Tensors", "Volumes", "Workers", "Failures",
             ] + (hasDICOM ? ["DICOM"] : []),
             swiftSettings: hasDICOM ? [.define("DICOM")] : []),
-        .executableTarget(name: "Benchmarks", dependencies: ["Networks", "Tensors", "Workers", "Failures"]),
+        .executableTarget(name: "Benchmarks", dependencies: ["Networks", "Tensors", "Volumes", "Workers", "Failures"]),
         .target(name: "Arguments", dependencies: ["Failures"]),
         .target(
             name: "Pipelines",
@@ -58,17 +58,20 @@ let package = Package(
         .target(
             name: "Explanations",
             dependencies: ["Preparations", "Networks", "Tensors", "Volumes", "Workers", "Failures"]),
-        .target(name: "Rendering", dependencies: ["Volumes", "Workers", "Failures", "CPNG", "CJPEG", "CDeflate"]),
+        .target(
+            name: "Rendering",
+            dependencies: ["Volumes", "Workers", "Failures", "CPNG", "CJPEG", "CDeflate", "CVoxels"]),
         .target(name: "Networks", dependencies: ["Tensors", "Workers", "Failures"]),
         .target(name: "Preparations", dependencies: ["Volumes", "Tensors", "Workers", "Failures"]),
         .target(name: "Tensors", dependencies: ["Workers", "Failures", "CKernels", "COneDNN", "COpenBLAS"]),
-        .target(name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib"]),
+        .target(name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib", "CDeflate", "CVoxels"]),
         .target(name: "Workers", dependencies: ["Failures", "CThreads"]),
         .target(name: "Failures"),
 
         // The C boundary, and nothing else.
         .target(name: "CKernels"),
         .target(name: "CThreads"),
+        .target(name: "CVoxels"),
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
         .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
         .target(
@@ -84,7 +87,8 @@ let package = Package(
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Workers", "CKernels", "TestSupport"]),
         .testTarget(name: "NetworksTests", dependencies: ["Networks", "Tensors", "TestSupport"]),
         .testTarget(
-            name: "VolumesTests", dependencies: ["Volumes", "Workers", "Failures", "CNIfTI", "CZlib", "TestSupport"]),
+            name: "VolumesTests",
+            dependencies: ["Volumes", "Workers", "Failures", "CNIfTI", "CZlib", "CVoxels", "TestSupport"]),
         .testTarget(
             name: "PreparationsTests", dependencies: ["Preparations", "Volumes", "Tensors", "Failures", "TestSupport"]),
         .testTarget(

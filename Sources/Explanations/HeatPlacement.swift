@@ -26,17 +26,21 @@ public enum HeatPlacement {
         let shape = scan.shape
         placed.voxels.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
-            let voxels = UncheckedPointer(base)
             Workers.shared.forEach(shape.z) { k in
                 for j in 0..<shape.y {
                     let start = step([0, Double(j), Double(k)])
-                    for i in 0..<shape.x {
+                    let row = base + shape.x * (j + shape.y * k)
+                    func isInside(_ i: Int) -> Bool {
                         let place = start + step.i * Double(i)
-                        let inside =
-                            place.x >= -0.5 - slack && place.y >= -0.5 - slack && place.z >= -0.5 - slack
+                        return place.x >= -0.5 - slack && place.y >= -0.5 - slack && place.z >= -0.5 - slack
                             && place.x <= high.x + slack && place.y <= high.y + slack && place.z <= high.z + slack
-                        if !inside { voxels[i + shape.x * (j + shape.y * k)] = 0 }
                     }
+                    // A straight row meets the box in one stretch: what is outside lies before or behind it.
+                    var (first, end) = (0, shape.x)
+                    while first < end, !isInside(first) { first += 1 }
+                    while end > first, !isInside(end - 1) { end -= 1 }
+                    row.update(repeating: 0, count: first)
+                    (row + end).update(repeating: 0, count: shape.x - end)
                 }
             }
         }

@@ -39,6 +39,7 @@ public struct ChannelVolume: Sendable {
 
     static func mapped(_ voxels: [Float], _ change: (Float) -> Float) -> [Float] {
         [Float](unsafeUninitializedCapacity: voxels.count) { out, initialized in
+            HugePages.advise(out)
             voxels.withUnsafeBufferPointer { source in
                 let (from, to) = (source.baseAddress!, out.baseAddress!)
                 Workers.shared.forEachRange(source.count, grain: 1 << 16) { range in

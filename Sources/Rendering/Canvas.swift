@@ -19,8 +19,11 @@ struct Canvas {
         for row in 0..<other.height where (0..<height).contains(y + row) {
             let target = ((y + row) * width + x + columns.lowerBound) * 3
             let source = (row * other.width + columns.lowerBound) * 3
-            picture.pixels.replaceSubrange(
-                target..<target + columns.count * 3, with: other.pixels[source..<source + columns.count * 3])
+            picture.pixels.withUnsafeMutableBufferPointer { pixels in
+                other.pixels.withUnsafeBufferPointer { other in
+                    (pixels.baseAddress! + target).update(from: other.baseAddress! + source, count: columns.count * 3)
+                }
+            }
         }
     }
 
@@ -70,27 +73,12 @@ struct Canvas {
         precondition(heat.count == width * height && x >= 0 && y >= 0)
         precondition(x + width <= self.width && y + height <= self.height)
         let ownWidth = self.width
-        @inline(__always)
-        func mix(_ base: UInt8, _ colour: UInt8, _ alpha: UInt32) -> UInt8 {
-            let sum: UInt32 = UInt32(base) * (255 - alpha) + UInt32(colour) * alpha
-            return UInt8(truncatingIfNeeded: (sum + 127) / 255)
-        }
         picture.pixels.withUnsafeMutableBufferPointer { pixels in
-            lookup.entries.withUnsafeBufferPointer { entries in
-                heat.withUnsafeBufferPointer { heat in
-                    for row in 0..<height {
-                        var index = ((y + row) * ownWidth + x) * 3
-                        for column in 0..<width {
-                            let entry = entries[lookup.index(of: heat[row * width + column])]
-                            let alpha = UInt32(entry.alpha)
-                            if alpha > 0 {
-                                pixels[index] = mix(pixels[index], entry.colour.red, alpha)
-                                pixels[index + 1] = mix(pixels[index + 1], entry.colour.green, alpha)
-                                pixels[index + 2] = mix(pixels[index + 2], entry.colour.blue, alpha)
-                            }
-                            index += 3
-                        }
-                    }
+            heat.withUnsafeBufferPointer { heat in
+                for row in 0..<height {
+                    lookup.paint(
+                        heat.baseAddress! + row * width, count: width,
+                        over: pixels.baseAddress! + ((y + row) * ownWidth + x) * 3)
                 }
             }
         }

@@ -1,3 +1,4 @@
+import CVoxels
 import Volumes
 import Workers
 
@@ -34,6 +35,11 @@ struct GreyWindow: Sendable, Hashable {
     func grey(_ value: Float) -> UInt8 {
         let relative = (value - lower) / (upper - lower)
         return relative > 0 ? (relative < 1 ? UInt8(relative * 255 + 0.5) : 255) : 0
+    }
+
+    /// ``grey(_:)`` of a row of values, as red, green and blue of as many pixels.
+    func paint(_ values: UnsafePointer<Float>, count: Int, to pixels: UnsafeMutablePointer<UInt8>) {
+        tomo_grey_pixels(values, lower, upper, pixels, Int64(count))
     }
 
     /// The 1st and 99th percentile of the finite values above the smallest one (which is often the filling outside the field of

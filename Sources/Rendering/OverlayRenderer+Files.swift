@@ -48,8 +48,9 @@ extension OverlayRenderer {
         }
         let work = jobs
         try Workers.shared.forEachThrowing(work.count) { number in
-            try write(slice(work[number].plane, work[number].index), to: work[number].url)
+            try write(slice(work[number].plane, work[number].index), to: work[number].url, syncsFolder: false)
         }
+        AtomicFile.syncFolder(folder)
         return work
     }
 
@@ -78,8 +79,10 @@ extension OverlayRenderer {
         }
     }
 
-    private func write(_ picture: Picture, to url: URL) throws {
-        do { try picture.writePNG(to: url, options: style.png) } catch let failure as Failure {
+    private func write(_ picture: Picture, to url: URL, syncsFolder: Bool = true) throws {
+        do {
+            try picture.writePNG(to: url, options: style.png, syncsFolder: syncsFolder)
+        } catch let failure as Failure {
             throw failure.subject.isEmpty ? failure.within(url.path) : failure
         }
     }
@@ -88,8 +91,9 @@ extension OverlayRenderer {
 extension Picture {
     /// Writes a PNG file, whole or not at all.
     ///
+    /// - Parameter syncsFolder: see `AtomicFile`.
     /// - Throws: a `Failure` of kind `output` or `resources`.
-    public func writePNG(to url: URL, options: PNG.Options = PNG.Options()) throws {
-        try AtomicFile.write(PNG.encode(self, options: options), to: url)
+    public func writePNG(to url: URL, options: PNG.Options = PNG.Options(), syncsFolder: Bool = true) throws {
+        try AtomicFile.write(PNG.encode(self, options: options), to: url, syncsFolder: syncsFolder)
     }
 }

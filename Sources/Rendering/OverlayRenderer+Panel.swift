@@ -17,13 +17,11 @@ extension OverlayRenderer {
         let count = display.width * display.height
         switch base {
         case .scan(let scan, let window):
-            let values = frame.extract(scan, slice: slice).sampled(on: display, .linear)
+            let image = frame.extract(scan, slice: slice)
             let pixels = [UInt8](unsafeUninitializedCapacity: count * 3) { target, initialized in
-                for (pixel, value) in values.enumerated() {
-                    let grey = window.grey(value)
-                    target[pixel * 3] = grey
-                    target[pixel * 3 + 1] = grey
-                    target[pixel * 3 + 2] = grey
+                let base = target.baseAddress!
+                image.forEachRow(on: display, .linear) { y, values in
+                    window.paint(values, count: display.width, to: base + 3 * display.width * y)
                 }
                 initialized = count * 3
             }

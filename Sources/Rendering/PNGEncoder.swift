@@ -1,4 +1,5 @@
 import CDeflate
+import CVoxels
 import Failures
 import Foundation
 
@@ -110,7 +111,7 @@ extension PNG {
             for x in 0..<min(step, count) { out[x] = row[x] }
             for x in min(step, count)..<count { out[x] = row[x] &- row[x - step] }
         case .up:
-            for x in 0..<count { out[x] = row[x] &- above[x] }
+            tomo_subtract_rows(row.baseAddress, above.baseAddress, out.baseAddress, Int64(count))
         case .average:
             for x in 0..<min(step, count) { out[x] = row[x] &- above[x] >> 1 }
             for x in min(step, count)..<count {

@@ -1,3 +1,4 @@
+import CVoxels
 import Volumes
 
 /// The values of one slice as a picture has them: rows from the top, pixels from the left, one pixel per voxel.
@@ -83,42 +84,70 @@ extension SliceImage {
     /// continued to the edge.
     func sampled(on display: DisplayGrid, _ interpolation: Resampler.Interpolation) -> [Float] {
         if display.width == width && display.height == height { return values }
-        struct Tap {
-            var first: Int
-            var second: Int
-            var weight: Float
-        }
-        func taps(_ count: Int, of native: Int, at position: (Double) -> Double) -> [Tap] {
-            (0..<count).map { index in
-                let place = min(max(position(Double(index)), 0), Double(native - 1))
-                if interpolation == .nearest {
-                    let nearest = Int(place.rounded())
-                    return Tap(first: nearest, second: nearest, weight: 0)
-                }
-                let first = Int(place)
-                return Tap(first: first, second: min(first + 1, native - 1), weight: Float(place - Double(first)))
-            }
-        }
-        let columns = taps(display.width, of: width, at: display.native(x:))
-        let rows = taps(display.height, of: height, at: display.native(y:))
         let count = display.width * display.height
         return [Float](unsafeUninitializedCapacity: count) { target, initialized in
-            values.withUnsafeBufferPointer { source in
-                columns.withUnsafeBufferPointer { columns in
-                    for (y, row) in rows.enumerated() {
-                        let (upper, lower) = (row.first * width, row.second * width)
-                        for x in 0..<columns.count {
-                            let column = columns[x]
-                            let (a, b) = (source[upper + column.first], source[upper + column.second])
-                            let (c, d) = (source[lower + column.first], source[lower + column.second])
-                            let top = a + (b - a) * column.weight
-                            let bottom = c + (d - c) * column.weight
-                            target[y * columns.count + x] = top + (bottom - top) * row.weight
-                        }
-                    }
-                }
+            let base = target.baseAddress!
+            forEachRow(on: display, interpolation) { y, row in
+                (base + y * display.width).initialize(from: row, count: display.width)
             }
             initialized = count
+        }
+    }
+
+    /// The rows of ``sampled(on:_:)`` from the top, one after the other; each stays only as long as the call.
+    func forEachRow(
+        on display: DisplayGrid, _ interpolation: Resampler.Interpolation, _ body: (Int, UnsafePointer<Float>) -> Void
+    ) {
+        values.withUnsafeBufferPointer { source in
+            let source = source.baseAddress!
+            if display.width == width && display.height == height {
+                for y in 0..<height { body(y, source + y * width) }
+                return
+            }
+            let columns = SampleTaps(display.width, of: width, interpolation, at: display.native(x:))
+            let rows = SampleTaps(display.height, of: height, interpolation, at: display.native(y:))
+            let size = display.width
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: size * 3) { scratch in
+                // Each of the slice's rows is stretched once and kept for the display rows on both sides of it.
+                let stretched = [scratch.baseAddress!, scratch.baseAddress! + size]
+                let result = scratch.baseAddress! + 2 * size
+                var held = [-1, -1]
+                func line(_ row: Int) -> UnsafePointer<Float> {
+                    let place = row & 1
+                    if held[place] != row {
+                        held[place] = row
+                        tomo_sample_line(
+                            source + row * width, columns.low, columns.high, columns.weight, stretched[place],
+                            Int64(size))
+                    }
+                    return UnsafePointer(stretched[place])
+                }
+                for y in 0..<display.height {
+                    let (upper, lower) = (line(Int(rows.low[y])), line(Int(rows.high[y])))
+                    tomo_blend_rows(upper, lower, rows.weight[y], result, Int64(size))
+                    body(y, result)
+                }
+            }
+        }
+    }
+}
+
+/// Between which two native pixels each display pixel lies along one axis, and how near to the second.
+private struct SampleTaps {
+    var low: [Int32] = []
+    /// `low` or the one after it.
+    var high: [Int32] = []
+    var weight: [Float] = []
+
+    init(
+        _ count: Int, of native: Int, _ interpolation: Resampler.Interpolation, at position: (Double) -> Double
+    ) {
+        for index in 0..<count {
+            let place = min(max(position(Double(index)), 0), Double(native - 1))
+            let first = interpolation == .nearest ? place.rounded() : place.rounded(.down)
+            low.append(Int32(first))
+            high.append(interpolation == .nearest ? Int32(first) : Int32(min(Int(first) + 1, native - 1)))
+            weight.append(interpolation == .nearest ? 0 : Float(place - first))
         }
     }
 }

@@ -41,8 +41,10 @@ public enum AtomicFile {
 
     /// Creates or replaces `url` with what `body` writes. Missing folders on the way are made.
     ///
+    /// - Parameter syncsFolder: whether the new name is safe from a power cut when this returns. Of many files that go to one
+    ///   folder, none needs it, when ``syncFolder(_:)`` follows the last one.
     /// - Throws: what `body` throws, or a `Failure` of kind `output` that says what the system refused.
-    public static func write(to url: URL, _ body: (inout Writer) throws -> Void) throws {
+    public static func write(to url: URL, syncsFolder: Bool = true, _ body: (inout Writer) throws -> Void) throws {
         let folder = url.deletingLastPathComponent()
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -72,17 +74,20 @@ public enum AtomicFile {
             unlink(temporary)
             throw error
         }
-        // The new name itself must survive a power cut; a folder that cannot be synced (some network mounts) is no error.
+        if syncsFolder { syncFolder(folder) }
+    }
+
+    /// Makes the names in a folder survive a power cut. A folder that cannot be synced (some network mounts) is no error.
+    public static func syncFolder(_ folder: URL) {
         let handle = open(folder.path.isEmpty ? "." : folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if handle >= 0 {
-            fsync(handle)
-            close(handle)
-        }
+        guard handle >= 0 else { return }
+        fsync(handle)
+        close(handle)
     }
 
     /// Creates or replaces `url` with `data`.
-    public static func write(_ data: Data, to url: URL) throws {
-        try write(to: url) { writer in try data.withUnsafeBytes { try writer.write($0) } }
+    public static func write(_ data: Data, to url: URL, syncsFolder: Bool = true) throws {
+        try write(to: url, syncsFolder: syncsFolder) { writer in try data.withUnsafeBytes { try writer.write($0) } }
     }
 
     /// Creates or replaces `url` with `text` in UTF-8.

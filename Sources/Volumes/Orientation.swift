@@ -163,6 +163,7 @@ public struct Rearrangement: Sendable, Hashable {
             if isFlipped[axis] { base += oldStrides[old] * (shape[old] - 1) }
         }
         return [Voxel](unsafeUninitializedCapacity: voxels.count) { out, initialized in
+            HugePages.advise(out)
             voxels.withUnsafeBufferPointer { source in
                 gather(source.baseAddress! + base, strides, extents, out.baseAddress!)
             }

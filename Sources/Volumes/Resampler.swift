@@ -1,3 +1,4 @@
+import CVoxels
 import Workers
 
 /// Brings a volume onto another grid by world coordinates: each target voxel takes the value at its own place.
@@ -66,40 +67,25 @@ public struct Resampler: Sendable, Hashable {
     private func resampleObliquely(_ source: Source, map: Affine, onto target: Index3, outside: Outside) -> [Float] {
         let count = target.x * target.y * target.z
         let shape = source.shape
-        let last = Vector3(Double(shape.x - 1), Double(shape.y - 1), Double(shape.z - 1))
-        let (rowStride, sliceStride) = (shape.x, shape.x * shape.y)
-        let constant: Float? = if case .constant(let value) = outside { value } else { nil }
+        var (isBounded, constant): (Int32, Float) = (0, 0)
+        if case .constant(let value) = outside { (isBounded, constant) = (1, value) }
         let isNearest = interpolation == .nearest
         return [Float](unsafeUninitializedCapacity: count) { out, initialized in
+            HugePages.advise(out)
             source.voxels.withUnsafeBufferPointer { voxels in
                 let base = voxels.baseAddress!
                 Workers.shared.forEachRange(target.y * target.z, grain: 16) { rows in
                     for row in rows {
                         let start = map([0, Double(row % target.y), Double(row / target.y)])
+                        var line = tomo_line(
+                            voxels: base, shape: (Int64(shape.x), Int64(shape.y), Int64(shape.z)),
+                            start: (start.x, start.y, start.z), step: (map.i.x, map.i.y, map.i.z),
+                            is_bounded: isBounded, outside: constant)
                         let target0 = out.baseAddress! + row * target.x
-                        for i in 0..<target.x {
-                            let index = settled(start + map.i * Double(i))
-                            if let constant, any(index .< -0.5 .| index .> last + 0.5) {
-                                target0[i] = constant
-                                continue
-                            }
-                            let inside = index.clamped(lowerBound: .zero, upperBound: last)
-                            if isNearest {
-                                let n = inside.rounded(.toNearestOrEven)
-                                target0[i] = base[Int(n.x) + rowStride * Int(n.y) + sliceStride * Int(n.z)]
-                                continue
-                            }
-                            let low = inside.rounded(.down)
-                            let weight = SIMD3<Float>(inside - low)
-                            let p = base + (Int(low.x) + rowStride * Int(low.y) + sliceStride * Int(low.z))
-                            // The upper neighbour of the last voxel is itself: its weight is zero.
-                            let dx = low.x < last.x ? 1 : 0
-                            let dy = low.y < last.y ? rowStride : 0
-                            let dz = low.z < last.z ? sliceStride : 0
-                            let a = lerp(lerp(p[0], p[dx], weight.x), lerp(p[dy], p[dy + dx], weight.x), weight.y)
-                            let q = p + dz
-                            let b = lerp(lerp(q[0], q[dx], weight.x), lerp(q[dy], q[dy + dx], weight.x), weight.y)
-                            target0[i] = lerp(a, b, weight.z)
+                        if isNearest {
+                            tomo_sample_nearest(&line, target0, Int64(target.x))
+                        } else {
+                            tomo_sample_trilinear(&line, target0, Int64(target.x))
                         }
                     }
                 }
@@ -140,9 +126,6 @@ public struct Resampler: Sendable, Hashable {
     }
 }
 
-@inline(__always)
-private func lerp(_ a: Float, _ b: Float, _ weight: Float) -> Float { a + (b - a) * weight }
-
 /// An index rounded to 2⁻³⁰ of a voxel: what differs only by the rounding in products of affines becomes equal, so that a
 /// voxel's own centre gives exactly its value and half-way stays half-way.
 @inline(__always)
@@ -176,28 +159,31 @@ private struct AlignedMap {
         offset = axes.map { map.origin[$0] }
     }
 
-    /// Where one target index samples the source along one axis.
-    private struct Tap {
-        var low: Int
-        var high: Int
-        var weight: Float
-        var isInside: Bool
+    /// Where the target indices sample the source along one axis.
+    private struct Taps {
+        var low: [Int32] = []
+        var high: [Int32] = []
+        var weight: [Float] = []
+        /// The target indices no more than half a voxel beyond the outermost centres: an interval, for places only rise
+        /// or only fall.
+        var inside = 0..<0
     }
 
-    private func taps(_ axis: Int, target: Int, extent: Int, nearest: Bool) -> [Tap] {
+    private func taps(_ axis: Int, target: Int, extent: Int, nearest: Bool) -> Taps {
         let last = Double(extent - 1)
-        return (0..<target).map { index in
+        var taps = Taps()
+        var inside: (first: Int, end: Int)?
+        for index in 0..<target {
             let place = settled(Vector3(offset[axis] + scale[axis] * Double(index), 0, 0)).x
-            let isInside = place >= -0.5 && place <= last + 0.5
+            if place >= -0.5 && place <= last + 0.5 { inside = (inside?.first ?? index, index + 1) }
             let clamped = min(max(place, 0), last)
-            if nearest {
-                let n = Int(clamped.rounded(.toNearestOrEven))
-                return Tap(low: n, high: n, weight: 0, isInside: isInside)
-            }
-            let low = clamped.rounded(.down)
-            return Tap(
-                low: Int(low), high: min(Int(low) + 1, extent - 1), weight: Float(clamped - low), isInside: isInside)
+            let low = clamped.rounded(nearest ? .toNearestOrEven : .down)
+            taps.low.append(Int32(low))
+            taps.high.append(nearest ? Int32(low) : Int32(min(low + 1, last)))
+            taps.weight.append(nearest ? 0 : Float(clamped - low))
         }
+        if let inside { taps.inside = inside.first..<inside.end }
+        return taps
     }
 
     func resample(
@@ -215,11 +201,12 @@ private struct AlignedMap {
         let count = target.x * target.y * target.z
         let plane = shape.x * shape.y
         return [Float](unsafeUninitializedCapacity: count) { out, initialized in
+            HugePages.advise(out)
             voxels.withUnsafeBufferPointer { voxels in
                 let base = voxels.baseAddress!
                 Workers.shared.forEach(target.z) { k in
                     let slice = out.baseAddress! + target.x * target.y * k
-                    if let constant, !z[k].isInside {
+                    if let constant, !z.inside.contains(k) {
                         slice.initialize(repeating: constant, count: target.x * target.y)
                         return
                     }
@@ -228,20 +215,21 @@ private struct AlignedMap {
                         let between = scratch.baseAddress!
                         let line = between + plane
                         blend(
-                            base + plane * z[k].low, base + plane * z[k].high, z[k].weight, into: between, count: plane)
+                            base + plane * Int(z.low[k]), base + plane * Int(z.high[k]), z.weight[k], into: between,
+                            count: plane)
                         for j in 0..<target.y {
                             let row = slice + target.x * j
-                            if let constant, !y[j].isInside {
+                            if let constant, !y.inside.contains(j) {
                                 row.initialize(repeating: constant, count: target.x)
                                 continue
                             }
                             blend(
-                                between + shape.x * y[j].low, between + shape.x * y[j].high, y[j].weight, into: line,
-                                count: shape.x)
-                            for i in 0..<target.x {
-                                let tap = x[i]
-                                row[i] = lerp(line[tap.low], line[tap.high], tap.weight)
-                                if let constant, !tap.isInside { row[i] = constant }
+                                between + shape.x * Int(y.low[j]), between + shape.x * Int(y.high[j]), y.weight[j],
+                                into: line, count: shape.x)
+                            tomo_sample_line(line, x.low, x.high, x.weight, row, Int64(target.x))
+                            if let constant {
+                                for i in 0..<x.inside.lowerBound { row[i] = constant }
+                                for i in x.inside.upperBound..<target.x { row[i] = constant }
                             }
                         }
                     }
@@ -259,7 +247,7 @@ private struct AlignedMap {
         if weight == 0 {
             out.update(from: a, count: count)
         } else {
-            for index in 0..<count { out[index] = lerp(a[index], b[index], weight) }
+            tomo_blend_rows(a, b, weight, out, Int64(count))
         }
     }
 }

@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import TestSupport
 import Testing
 import Volumes
 
@@ -130,6 +131,38 @@ struct HeatLookupTests {
         #expect(middle == (signed ? HeatLookup.steps / 2 : 0) && lookup.entries[middle].alpha == 0)
         #expect(lookup.index(of: .nan) == middle)
         #expect(lookup.index(of: .infinity) == HeatLookup.steps && lookup.index(of: -.infinity) == 0)
+    }
+
+    /// Rows of pixels, painted as one, are what each value gives by itself: grey under heat, whatever the value.
+    @Test(arguments: [false, true]) func rowsArePaintedAsTheirValues(_ signed: Bool) {
+        var numbers = SeededNumbers(4)
+        let special: [Float] = [.nan, .infinity, -.infinity, 0, -0.0, 4, -4, 2, 1e30, -1e30, -250, 250]
+        var values = special
+        for _ in 0..<400 { values.append(numbers.float(-5...5)) }
+        let scale = ScaleRange.fixed(4, signed: signed)
+        let lookup = HeatLookup(map: .inferno, scale: scale, alpha: OverlayStyle.Alpha())
+        let window = GreyWindow(.hu(HUWindow(lower: -2.5, upper: 3), name: ""), of: volume([0, 1]))
+        var pixels = [UInt8](repeating: 99, count: values.count * 3)
+        window.paint(values, count: values.count, to: &pixels)
+        var greys: [UInt8] = []
+        for value in values { greys += [UInt8](repeating: window.grey(value), count: 3) }
+        #expect(pixels == greys)
+        lookup.paint(values, count: values.count, over: &pixels)
+        var expected: [UInt8] = []
+        for value in values {
+            let entry: HeatLookup.Entry = lookup.entries[lookup.index(of: value)]
+            let below = Int(window.grey(value))
+            let alpha = Int(entry.alpha)
+            for colour: UInt8 in [entry.colour.red, entry.colour.green, entry.colour.blue] {
+                let mixed: Int = (below * (255 - alpha) + Int(colour) * alpha + 127) / 255
+                expected.append(UInt8(mixed))
+            }
+        }
+        #expect(pixels == expected)
+    }
+
+    private func volume(_ values: [Float]) -> Volume {
+        Volume(grid: Grid(shape: [values.count, 1, 1], affine: .identity), voxels: values)
     }
 
     @Test func aBlankScaleColoursNothing() {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Volumes
 
@@ -123,6 +124,26 @@ struct DisplayGridTests {
         #expect(abs(grid.native(y: Double(grid.height) - 0.5) - 31.5) < 1e-9)
         let back = grid.display(SIMD2(Float(grid.native(x: 17)), Float(grid.native(y: 29))))
         #expect(abs(back.x - 17) < 1e-3 && abs(back.y - 29) < 1e-3)
+    }
+
+    /// Rows stretched once and blended are, bit for bit, what the four neighbours of each pixel give.
+    @Test func samplingIsTheBilinearFormula() {
+        var numbers = SeededNumbers(5)
+        let image = SliceImage(width: 37, height: 23, values: (0..<37 * 23).map { _ in numbers.float(-900...900) })
+        for (minimum, maximum) in [(384, 2048), (20, 20), (1, 30)] {
+            let grid = display([37, 23, 1], [1, 1.3, 1], .axial, minimum: minimum, maximum: maximum)
+            let expected = (0..<grid.width * grid.height).map { pixel -> Float in
+                let x = min(max(grid.native(x: Double(pixel % grid.width)), 0), 36)
+                let y = min(max(grid.native(y: Double(pixel / grid.width)), 0), 22)
+                let (i, j) = (Int(x), Int(y))
+                let (u, v) = (Float(x - Double(i)), Float(y - Double(j)))
+                func value(_ i: Int, _ j: Int) -> Float { image.values[min(j, 22) * 37 + min(i, 36)] }
+                let top = value(i, j) + (value(i + 1, j) - value(i, j)) * u
+                let bottom = value(i, j + 1) + (value(i + 1, j + 1) - value(i, j + 1)) * u
+                return top + (bottom - top) * v
+            }
+            #expect(image.sampled(on: grid, .linear) == expected)
+        }
     }
 
     /// A ramp is reproduced exactly by linear sampling; nearest keeps the voxel's own value over the whole voxel.
