@@ -9,6 +9,7 @@ struct Request: Decodable {
     var threads: Int?
     var convolution: ConvolutionRequest?
     var network: NetworkRequest?
+    var nifti: NIfTIRequest?
 }
 
 /// A convolution of random numbers.
@@ -39,6 +40,18 @@ struct NetworkRequest: Decodable {
     var tap: String
     var measure: Measure
     var accuracy: String
+}
+
+/// A scan read from a compressed NIfTI file, or its voxels written to one.
+struct NIfTIRequest: Decodable {
+    enum Action: String, Decodable { case read, write }
+
+    var action: Action
+    /// The scan.
+    var file: String
+    /// Where to write, and how voxels are stored there.
+    var target: String?
+    var encoding: String?
 }
 
 /// One line of standard output.

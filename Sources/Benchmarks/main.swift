@@ -48,6 +48,7 @@ var workloads: [String: any Workload] = [:]
     case .load:
         if let convolution = request.convolution { workloads[name] = try ConvolutionWorkload(convolution) }
         if let network = request.network { workloads[name] = try NetworkWorkload(network) }
+        if let nifti = request.nifti { workloads[name] = try NIfTIWorkload(nifti) }
         // The first run makes plans and transforms weights.
         try workloads[name]?.run()
         return Reply(peakMegabytes: peakMegabytes())

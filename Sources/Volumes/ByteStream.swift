@@ -89,6 +89,19 @@ final class PlainStream: ByteStream {
         return filled
     }
 
+    /// Fills `buffer`, which has the file's size, from the front, without moving the reading position. False when the file
+    /// has become shorter or cannot be read.
+    func readWhole(into buffer: UnsafeMutableRawBufferPointer) -> Bool {
+        var filled = 0
+        while filled < buffer.count {
+            let got = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, filled)
+            if got < 0, errno == EINTR { continue }
+            if got <= 0 { return false }
+            filled += got
+        }
+        return true
+    }
+
     /// Bytes at the front of the file, without moving the reading position.
     func peek(_ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in

@@ -20,14 +20,25 @@ struct GzipWriter: ~Copyable {
         try file.write([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255])
     }
 
-    /// Appends `count` pieces; `piece(n)` gives the bytes of the nth and is called on several threads at once.
-    mutating func append(_ count: Int, to file: inout AtomicFile.Writer, piece: (Int) -> [UInt8]) throws {
+    /// A piece that is compressed.
+    struct Part: Sendable {
+        fileprivate var bytes: [UInt8]
+        fileprivate var checksum: UInt
+        fileprivate var length: Int
+    }
+
+    /// Appends `count` pieces; `piece(n, deflate)` calls `deflate` with the bytes of the nth and returns what that gives. It is
+    /// called on several threads at once.
+    mutating func append(
+        _ count: Int, to file: inout AtomicFile.Writer,
+        piece: (Int, (UnsafeRawBufferPointer) throws -> Part) throws -> Part
+    ) throws {
         // A bounded number of finished pieces waits in memory for its turn to be written.
-        let window = 64
+        let window = max(16, 2 * Workers.shared.width)
         for first in stride(from: 0, to: count, by: window) {
             let level = level
             let parts = try Workers.shared.map(min(window, count - first)) { offset in
-                try Self.deflated(piece(first + offset), level: level)
+                try piece(first + offset) { try Self.deflated($0, level: level) }
             }
             for part in parts {
                 checksum = crc32_combine(checksum, part.checksum, part.length)
@@ -45,8 +56,7 @@ struct GzipWriter: ~Copyable {
         try file.write(trailer.bytes)
     }
 
-    private static func deflated(_ bytes: [UInt8], level: Int32) throws -> (bytes: [UInt8], checksum: UInt, length: Int)
-    {
+    private static func deflated(_ bytes: UnsafeRawBufferPointer, level: Int32) throws -> Part {
         var zlib = z_stream()
         // A negative window asks for a bare deflate stream.
         let status = deflateInit2_(
@@ -57,18 +67,17 @@ struct GzipWriter: ~Copyable {
         defer { deflateEnd(&zlib) }
         // The flush marker takes up to six bytes more than the bound.
         let room = Int(deflateBound(&zlib, UInt(bytes.count))) + 16
+        let input = bytes.assumingMemoryBound(to: UInt8.self)
         let out = [UInt8](unsafeUninitializedCapacity: room) { buffer, initialized in
-            bytes.withUnsafeBufferPointer { input in
-                zlib.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
-                zlib.avail_in = UInt32(input.count)
-                zlib.next_out = buffer.baseAddress!
-                zlib.avail_out = UInt32(room)
-                let status = deflate(&zlib, Z_SYNC_FLUSH)
-                precondition(status == Z_OK && zlib.avail_in == 0, "a bound that does not hold")
-            }
+            zlib.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
+            zlib.avail_in = UInt32(input.count)
+            zlib.next_out = buffer.baseAddress!
+            zlib.avail_out = UInt32(room)
+            let status = deflate(&zlib, Z_SYNC_FLUSH)
+            precondition(status == Z_OK && zlib.avail_in == 0, "a bound that does not hold")
             initialized = room - Int(zlib.avail_out)
         }
-        let checksum = bytes.withUnsafeBufferPointer { crc32(crc32(0, nil, 0), $0.baseAddress, UInt32($0.count)) }
-        return (out, checksum, bytes.count)
+        let checksum = crc32(crc32(0, nil, 0), input.baseAddress, UInt32(input.count))
+        return Part(bytes: out, checksum: checksum, length: bytes.count)
     }
 }

@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import Workers
 
 /// Reads NIfTI-1 and NIfTI-2: `.nii`, `.hdr` with `.img`, either of them gzipped, in both byte orders.
 ///
@@ -36,15 +37,21 @@ public enum NIfTIFile {
         issues += geometry.issues
         let decoder = VoxelDecoder(
             datatype: datatype, isBigEndian: header.isBigEndian, scaling: scaling(header, datatype, &issues))
-        let start = layout.start + index * layout.volumeBytes - (source == nil ? 0 : head.bytesRead)
-        let voxels = try decode(voxelSource, skipping: start, volume: index, layout: layout, decoder: decoder)
-        let left = try voxelSource.stream.drain() - (header.volumeCount - 1 - index) * layout.volumeBytes
-        guard left >= 0 else { throw layout.truncation(at: layout.end + left, voxelSource) }
-        if left > 0 {
-            issues.append(
-                HeaderIssue(.warning, "voxels", problem: "\(left) bytes follow the last voxel", handling: "ignored"))
+        let voxels: [Float]
+        if let whole = header.volumeCount == 1 ? decodeWhole(voxelSource, layout: layout, decoder: decoder) : nil {
+            voxels = whole
+        } else {
+            let start = layout.start + index * layout.volumeBytes - (source == nil ? 0 : head.bytesRead)
+            voxels = try decode(voxelSource, skipping: start, volume: index, layout: layout, decoder: decoder)
+            let left = try voxelSource.stream.drain() - (header.volumeCount - 1 - index) * layout.volumeBytes
+            guard left >= 0 else { throw layout.truncation(at: layout.end + left, voxelSource) }
+            if left > 0 {
+                issues.append(
+                    HeaderIssue(
+                        .warning, "voxels", problem: "\(left) bytes follow the last voxel", handling: "ignored"))
+            }
+            issues += voxelSource.stream.issues
         }
-        issues += voxelSource.stream.issues
 
         let statistics = VolumeStatistics(voxels)
         guard statistics.finiteCount > 0 else {
@@ -103,6 +110,8 @@ public enum NIfTIFile {
     }
 
     private struct Source {
+        var file: PlainStream
+        /// The file's content: decompressed, where it is gzip.
         var stream: any ByteStream
         var path: String
         var isGzip: Bool
@@ -149,7 +158,7 @@ public enum NIfTIFile {
             header: header, extensions: extensions, issues: issues, voxelStart: voxelStart,
             bytesRead: version.headerSize + extra.count)
         if header.isPair { return (head, nil) }
-        return (head, Source(stream: stream, path: path, isGzip: isGzip, fileSize: file.size))
+        return (head, Source(file: file, stream: stream, path: path, isGzip: isGzip, fileSize: file.size))
     }
 
     /// The first field is the header's own size; read in the wrong byte order it is something else.
@@ -379,6 +388,49 @@ public enum NIfTIFile {
         }
     }
 
+    /// The voxels of a sound gzip file of one volume, decompressed at once into the memory that the result takes anyway.
+    /// Nil where that cannot be, whatever the reason: then ``decode(_:skipping:volume:layout:decoder:)`` tells it.
+    ///
+    /// The file's content comes to lie at the end of the memory. Floats are then made from the front on: as far as they
+    /// reach no voxel that is still to be made on all threads, again and again, and the last ones by way of a small buffer.
+    private static func decodeWhole(_ source: Source, layout: Layout, decoder: VoxelDecoder) -> [Float]? {
+        let size = decoder.datatype.bytes
+        guard source.isGzip, size <= MemoryLayout<Float>.size else { return nil }
+        let total = layout.volumeVoxels
+        let capacity = max(total, (layout.end + 3) / 4)
+        let voxels = [Float](unsafeUninitializedCapacity: capacity) { out, initialized in
+            let memory = UnsafeMutableRawBufferPointer(start: out.baseAddress!, count: capacity * 4)
+            HugePages.advise(memory)
+            let content = UnsafeMutableRawBufferPointer(rebasing: memory[(memory.count - layout.end)...])
+            guard WholeGzip.decompress(source.file, into: content) else { return }
+            let result = out.baseAddress!
+            let first = memory.count - layout.end + layout.start
+            func raw(_ voxel: Int) -> UnsafeRawPointer { UnsafeRawPointer(memory.baseAddress! + first + voxel * size) }
+            let grain = 1 << 16
+            var done = 0
+            while true {
+                let end = min(total, (first + done * size) / 4)
+                if end - done < grain { break }
+                let start = done
+                Workers.shared.forEachRange(end - start, grain: grain) { range in
+                    let voxel = start + range.lowerBound
+                    decoder.decode(raw(voxel), into: result + voxel, count: range.count)
+                }
+                done = end
+            }
+            withUnsafeTemporaryAllocation(byteCount: grain * size, alignment: 64) { buffer in
+                while done < total {
+                    let count = min(grain, total - done)
+                    buffer.copyMemory(from: UnsafeRawBufferPointer(start: raw(done), count: count * size))
+                    decoder.decode(buffer.baseAddress!, into: result + done, count: count)
+                    done += count
+                }
+            }
+            initialized = total
+        }
+        return voxels.isEmpty ? nil : voxels
+    }
+
     // MARK: - Pairs
 
     /// For the `.img` of a pair its `.hdr`; any other name as it is.
@@ -399,7 +451,8 @@ public enum NIfTIFile {
         // Raw voxels may begin with gzip's two magic bytes by chance: a file of the right size is taken as it is.
         let isNamedGzip = image.lastPathComponent.lowercased().hasSuffix(".gz")
         let isGzip = file.peek(2) == [0x1f, 0x8b] && (isNamedGzip || file.size < layout.end)
-        return Source(stream: isGzip ? GzipStream(file) : file, path: image.path, isGzip: isGzip, fileSize: file.size)
+        return Source(
+            file: file, stream: isGzip ? GzipStream(file) : file, path: image.path, isGzip: isGzip, fileSize: file.size)
     }
 
     /// `a.img.gz` → `a.hdr` or `a.hdr.gz`, whichever exists (the one with the same ending first).

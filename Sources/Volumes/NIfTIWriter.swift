@@ -1,6 +1,8 @@
 import CNIfTI
+import CVoxels
 import Failures
 import Foundation
+import Workers
 
 /// Writes volumes as NIfTI files that every viewer opens: `.nii` or, compressed, `.nii.gz`.
 ///
@@ -99,20 +101,23 @@ public struct NIfTIWriter: Sendable {
         let voxelCount = volumes[0].grid.count
         let perVolume = (voxelCount + pieceVoxels - 1) / pieceVoxels
         let pieces = perVolume * volumes.count
-        func piece(_ index: Int) -> [UInt8] {
+        func withPiece<Result>(_ index: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
             let start = index % perVolume * pieceVoxels
-            return encode(volumes[index / perVolume].voxels[start..<min(voxelCount, start + pieceVoxels)], scale)
+            return try volumes[index / perVolume].voxels.withUnsafeBufferPointer { voxels in
+                let piece = voxels[start..<min(voxelCount, start + pieceVoxels)]
+                return try encode(UnsafeBufferPointer(rebasing: piece), scale, body)
+            }
         }
         try AtomicFile.write(to: url) { file in
             if isCompressed {
                 var gzip = GzipWriter(level: compressionLevel)
                 try gzip.begin(&file)
-                try gzip.append(1, to: &file) { _ in front }
-                try gzip.append(pieces, to: &file, piece: piece)
+                try gzip.append(1, to: &file) { _, deflate in try front.withUnsafeBytes(deflate) }
+                try gzip.append(pieces, to: &file) { index, deflate in try withPiece(index, deflate) }
                 try gzip.end(&file)
             } else {
                 try file.write(front)
-                for index in 0..<pieces { try file.write(piece(index)) }
+                for index in 0..<pieces { try withPiece(index) { try file.write($0) } }
             }
         }
     }
@@ -123,12 +128,17 @@ public struct NIfTIWriter: Sendable {
     private struct Scale {
         var slope = 1.0
         var inter = 0.0
+    }
 
-        /// The stored number nearest to `value`.
-        @inline(__always)
-        func stored(_ value: Float, _ limits: ClosedRange<Double>) -> Double {
-            min(max(((Double(value) - inter) / slope).rounded(), limits.lowerBound), limits.upperBound)
-        }
+    private static func areWhole(_ voxels: [Float]) -> Bool {
+        let grain = 1 << 18
+        return voxels.withUnsafeBufferPointer { voxels in
+            // Nothing in the body throws.
+            try! Workers.shared.map((voxels.count + grain - 1) / grain) { piece in
+                let range = piece * grain..<min(voxels.count, (piece + 1) * grain)
+                return tomo_are_whole(voxels.baseAddress! + range.lowerBound, Int64(range.count)) != 0
+            }
+        }.allSatisfy { $0 }
     }
 
     private func scale(for volumes: [Volume], path: String) throws -> Scale {
@@ -146,7 +156,7 @@ public struct NIfTIWriter: Sendable {
             high = max(high, statistics.maximum)
         }
         if encoding == .float32 { return Scale() }
-        let areWhole = volumes.allSatisfy { $0.voxels.allSatisfy { $0 == $0.rounded() } }
+        let areWhole = volumes.allSatisfy { Self.areWhole($0.voxels) }
         let limits: ClosedRange<Float> =
             switch encoding {
             case .label8, .uint8: 0...255
@@ -179,23 +189,21 @@ public struct NIfTIWriter: Sendable {
         return (value / unit).rounded(.up) * unit
     }
 
-    private func encode(_ voxels: ArraySlice<Float>, _ scale: Scale) -> [UInt8] {
-        switch encoding {
-        case .float32: Self.packed(voxels) { $0.bitPattern.littleEndian }
-        case .int16: Self.packed(voxels) { Int16(scale.stored($0, -32767...32767)).littleEndian }
-        case .uint8, .label8: Self.packed(voxels) { UInt8(scale.stored($0, 0...255)) }
-        case .label16: Self.packed(voxels) { UInt16(scale.stored($0, 0...65535)).littleEndian }
-        }
-    }
-
-    private static func packed<Stored>(_ voxels: ArraySlice<Float>, _ store: (Float) -> Stored) -> [UInt8] {
-        let size = MemoryLayout<Stored>.size
-        return [UInt8](unsafeUninitializedCapacity: voxels.count * size) { bytes, initialized in
-            let raw = UnsafeMutableRawPointer(bytes.baseAddress!)
-            for (index, value) in voxels.enumerated() {
-                raw.storeBytes(of: store(value), toByteOffset: index * size, as: Stored.self)
+    /// Gives `body` the bytes that voxels are stored as, all processors we run on being little-endian.
+    private func encode<Result>(
+        _ voxels: UnsafeBufferPointer<Float>, _ scale: Scale, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        if encoding == .float32 { return try body(UnsafeRawBufferPointer(voxels)) }
+        let size = voxels.count * encoding.datatype.bytes
+        return try withUnsafeTemporaryAllocation(byteCount: size, alignment: 64) { bytes in
+            let (from, to, count) = (voxels.baseAddress, bytes.baseAddress, Int64(voxels.count))
+            switch encoding {
+            case .float32: break
+            case .int16: tomo_store_int16(from, scale.slope, scale.inter, -32767, 32767, to, count)
+            case .uint8, .label8: tomo_store_uint8(from, scale.slope, scale.inter, 0, 255, to, count)
+            case .label16: tomo_store_uint16(from, scale.slope, scale.inter, 0, 65535, to, count)
             }
-            initialized = voxels.count * size
+            return try body(UnsafeRawBufferPointer(bytes))
         }
     }
 
