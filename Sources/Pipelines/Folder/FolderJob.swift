@@ -98,12 +98,9 @@ public struct FolderJob: Sendable {
 
     private func work(_ scan: FoundScan, _ gate: Gate) throws -> FolderRunner.Outcome {
         let worker = worker(for: scan, gate)
-        if !force, let ledger = ScanLedger.read(from: folder(of: scan)),
-            worker.isDone(ledger, inputs: try worker.inputs())
-        {
-            return .skipped
-        }
-        return .done(try worker.run())
+        guard !force, let ledger = ScanLedger.read(from: folder(of: scan)) else { return .done(try worker.run()) }
+        let inputs = try worker.inputs()
+        return worker.isDone(ledger, inputs: inputs) ? .skipped : .done(try worker.run(inputs: inputs))
     }
 
     /// One scale a method over every scan that has results, then the pictures and pages of those that do not have it yet.

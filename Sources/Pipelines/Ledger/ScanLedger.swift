@@ -1,6 +1,7 @@
 import Failures
 import Foundation
 import Volumes
+import Workers
 
 /// What was made of one scan, and from what: `ledger.json` in the scan's results folder.
 ///
@@ -25,6 +26,11 @@ public struct ScanLedger: Sendable, Equatable {
         public init(of url: URL, as path: String, kind: Failure.Kind) throws {
             let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? NSNumber)?.intValue
             self.init(path: path, bytes: size ?? -1, sha256: try SHA256.hex(ofFile: url, kind: kind))
+        }
+
+        /// Entries of several files, in order, hashed on all threads.
+        public static func entries(of files: [(url: URL, path: String)], kind: Failure.Kind) throws -> [Entry] {
+            try Workers.shared.map(files.count) { try Entry(of: files[$0].url, as: files[$0].path, kind: kind) }
         }
 
         public var json: JSON {
@@ -86,11 +92,8 @@ public struct ScanLedger: Sendable, Equatable {
 
     /// Whether every output is there with the bytes it was written with.
     public func outputsAreWhole(in folder: URL) -> Bool {
-        outputs.allSatisfy { entry in
-            guard let found = try? Entry(of: folder.appendingPathComponent(entry.path), as: entry.path, kind: .output)
-            else { return false }
-            return found == entry
-        }
+        let files = outputs.map { (url: folder.appendingPathComponent($0.path), path: $0.path) }
+        return (try? Entry.entries(of: files, kind: .output)) == outputs
     }
 
     /// Removes the outputs that this ledger names and the ledger itself; nothing else.

@@ -3,6 +3,7 @@ import Failures
 import Foundation
 import Rendering
 import Volumes
+import Workers
 
 /// How the maps of a run are drawn, with every default filled in.
 public struct Drawing: Sendable {
@@ -109,11 +110,20 @@ public struct Drawing: Sendable {
 
     /// Lung for CT that shows lung, abdomen for other CT.
     private static func automatic(_ volume: Volume) -> OverlayStyle.Window {
-        var lung = 0
-        var denser = 0
-        for value in volume.voxels {
-            if value > -600 { denser += 1 } else if value > -950 { lung += 1 }
+        let size = volume.grid.shape.x * volume.grid.shape.y
+        let counts = volume.voxels.withUnsafeBufferPointer { voxels in
+            // Nothing in the body throws.
+            try! Workers.shared.map(volume.grid.shape.z) { k in
+                var (above, denser) = (0, 0)
+                for value in voxels[size * k..<size * (k + 1)] {
+                    above += value > -950 ? 1 : 0
+                    denser += value > -600 ? 1 : 0
+                }
+                return (above, denser)
+            }
         }
+        let denser = counts.reduce(0) { $0 + $1.1 }
+        let lung = counts.reduce(0) { $0 + $1.0 } - denser
         return Double(lung) > 0.15 * Double(denser) ? .lung : .abdomen
     }
 

@@ -1,4 +1,5 @@
 import Volumes
+import Workers
 
 /// Where the heat of one map lies, in numbers and in words. Only what speaks for the target, the positive heat, counts.
 public struct HeatMeasures: Sendable, Equatable {
@@ -32,45 +33,29 @@ public struct HeatMeasures: Sendable, Equatable {
     /// - Parameters:
     ///   - heat: signed raw attribution on the scan's grid.
     ///   - labels: on the same grid; which values count is `counted`, or all above 0.
-    ///   - slices: how many slices to name along each axis.
-    public init(_ heat: Volume, labels: Volume? = nil, counted: Set<Int>? = nil, slices: Int = 3) {
+    ///   - count: how many slices to name along each axis.
+    public init(_ heat: Volume, labels: Volume? = nil, counted: Set<Int>? = nil, slices count: Int = 3) {
         let grid = heat.grid
         let shape = grid.shape
-        var sums = [
-            [Double](repeating: 0, count: shape.x), [Double](repeating: 0, count: shape.y),
-            [Double](repeating: 0, count: shape.z),
-        ]
+        // Slices of k are summed apart and then in order: the same bits at any number of threads.
+        let slices = SlicePart.of(heat)
+        var sums = [[Double](repeating: 0, count: shape.x), [Double](repeating: 0, count: shape.y), []]
         var highest: Float = 0
         var lowest: Float = 0
         var place = -1
         var total = 0.0
-        var index = 0
-        for k in 0..<shape.z {
-            for j in 0..<shape.y {
-                var row = 0.0
-                for i in 0..<shape.x {
-                    let value = heat.voxels[index]
-                    if value > 0 {
-                        if value > highest {
-                            highest = value
-                            place = index
-                        }
-                        row += Double(value)
-                        sums[0][i] += Double(value)
-                    } else if value < lowest {
-                        lowest = value
-                    }
-                    index += 1
-                }
-                sums[1][j] += row
-                sums[2][k] += row
-                total += row
-            }
+        for part in slices {
+            if part.highest > highest { (highest, place) = (part.highest, part.place) }
+            lowest = min(lowest, part.lowest)
+            for i in 0..<shape.x { sums[0][i] += part.columns[i] }
+            for j in 0..<shape.y { sums[1][j] += part.rows[j] }
+            sums[2].append(part.total)
+            total += part.total
         }
         peakValue = Double(highest)
         lowestValue = Double(lowest)
         hottestSlices = sums.map { sums in
-            sums.indices.filter { sums[$0] > 0 }.sorted { (sums[$0], $1) > (sums[$1], $0) }.prefix(slices).map { $0 }
+            sums.indices.filter { sums[$0] > 0 }.sorted { (sums[$0], $1) > (sums[$1], $0) }.prefix(count).map { $0 }
         }
         guard place >= 0 else {
             peakDirection = ""
@@ -83,8 +68,8 @@ public struct HeatMeasures: Sendable, Equatable {
         peakPosition = position
         peakDirection = Self.direction(of: position, in: grid)
         let half = highest / 2
-        let count = heat.voxels.reduce(0) { $0 + ($1 >= half ? 1 : 0) }
-        halfMaximumVolume = Double(count) * grid.voxelVolume / 1000
+        let hot = SlicePart.count(heat, from: half)
+        halfMaximumVolume = Double(hot) * grid.voxelVolume / 1000
         if let labels {
             precondition(labels.grid.shape == shape, "labels on the heat's grid")
             self.labels = LabelMeasures(
@@ -105,6 +90,75 @@ public struct HeatMeasures: Sendable, Equatable {
             if abs(offset[axis]) > 0.1 * reach { words.append(offset[axis] > 0 ? names[axis].0 : names[axis].1) }
         }
         return words.isEmpty ? "central" : words.joined(separator: ", ")
+    }
+}
+
+/// What one slice of k holds.
+private struct SlicePart: Sendable {
+    /// The highest value above 0 and its voxel's index in the volume; the first of several equals.
+    var highest: Float = 0
+    var place = -1
+    /// The lowest value, 0 where none is negative.
+    var lowest: Float = 0
+    /// Sums of positive heat for every i, for every j, and over all.
+    var columns: [Double]
+    var rows: [Double]
+    var total = 0.0
+
+    static func of(_ heat: Volume) -> [SlicePart] {
+        let shape = heat.grid.shape
+        return results(heat) { slice, k in
+            var part = SlicePart(
+                columns: [Double](repeating: 0, count: shape.x), rows: [Double](repeating: 0, count: shape.y))
+            for j in 0..<shape.y {
+                let line = UnsafeBufferPointer(rebasing: slice[shape.x * j..<shape.x * (j + 1)])
+                var (low, high) = (Float(0), Float(0))
+                for value in line {
+                    low = value < low ? value : low
+                    high = value > high ? value : high
+                }
+                part.lowest = min(part.lowest, low)
+                if high > part.highest {
+                    part.highest = high
+                    part.place = shape.x * (j + shape.y * k) + line.firstIndex(of: high)!
+                }
+                part.columns.withUnsafeMutableBufferPointer { columns in
+                    for i in 0..<shape.x { columns[i] += Double(line[i] > 0 ? line[i] : 0) }
+                }
+                var sum = SIMD8<Double>.zero
+                let whole = shape.x / 8 * 8
+                for i in stride(from: 0, to: whole, by: 8) {
+                    let values = UnsafeRawPointer(line.baseAddress! + i).loadUnaligned(as: SIMD8<Float>.self)
+                    sum += SIMD8<Double>(values.replacing(with: 0, where: .!(values .> 0)))
+                }
+                var row = sum.sum()
+                for i in whole..<shape.x where line[i] > 0 { row += Double(line[i]) }
+                part.rows[j] = row
+                part.total += row
+            }
+            return part
+        }
+    }
+
+    /// How many voxels hold at least so much.
+    static func count(_ heat: Volume, from least: Float) -> Int {
+        results(heat) { slice, _ in
+            var count = 0
+            for value in slice { count += value >= least ? 1 : 0 }
+            return count
+        }.reduce(0, +)
+    }
+
+    private static func results<Result: Sendable>(
+        _ heat: Volume, _ body: (UnsafeBufferPointer<Float>, Int) -> Result
+    ) -> [Result] {
+        let size = heat.grid.shape.x * heat.grid.shape.y
+        return heat.voxels.withUnsafeBufferPointer { voxels in
+            // Nothing in the body throws.
+            try! Workers.shared.map(heat.grid.shape.z) { k in
+                body(UnsafeBufferPointer(rebasing: voxels[size * k..<size * (k + 1)]), k)
+            }
+        }
     }
 }
 

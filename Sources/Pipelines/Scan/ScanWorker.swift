@@ -5,6 +5,7 @@ import Rendering
 import Reports
 import Synchronization
 import Volumes
+import Workers
 
 /// The patient's body in a scan, found when first asked for; nil where there is none to find.
 final class BodyOnce: Sendable {
@@ -48,13 +49,22 @@ struct ScanWorker: Sendable {
 
     /// Hashes of what the results depend on.
     func inputs() throws -> [ScanLedger.Entry] {
-        var entries = try ScanSource.files(of: scan.url).map {
-            try ScanLedger.Entry(of: $0, as: $0.lastPathComponent, kind: .scan)
+        let files = ScanSource.files(of: scan.url) + (scan.labels.map { [$0] } ?? [])
+        return try ScanLedger.Entry.entries(of: files.map { ($0, $0.lastPathComponent) }, kind: .scan)
+    }
+
+    /// Reads the scan, and hashes it meanwhile where that has not been done.
+    private func read(_ known: [ScanLedger.Entry]?) throws -> (inputs: [ScanLedger.Entry], source: ScanSource) {
+        var inputs = known
+        var source: ScanSource?
+        try Workers.shared.forEachThrowing(2) { part in
+            if part == 0 {
+                if known == nil { inputs = try self.inputs() }
+            } else {
+                source = try ScanSource.read(scan.url, volume: plan.words.input.volume)
+            }
         }
-        if let labels = scan.labels {
-            entries.append(try ScanLedger.Entry(of: labels, as: labels.lastPathComponent, kind: .scan))
-        }
-        return entries
+        return (inputs!, source!)
     }
 
     /// Whether the ledger in the results folder says that this very work is done and whole.
@@ -66,13 +76,20 @@ struct ScanWorker: Sendable {
     /// Does everything for this scan but what ``finish(_:scale:)`` adds.
     ///
     /// The ledger is written last: without it, the folder's content counts as nothing.
-    func run() throws -> ScanReport {
+    ///
+    /// - Parameter known: what ``inputs()`` gives, where that has been asked for already.
+    func run(inputs known: [ScanLedger.Entry]? = nil) throws -> ScanReport {
         let turn = gate?.take()
         try stop.check()
         var watch = Stopwatch()
-        let inputs = try watch.time("hash") { try self.inputs() }
+        let (inputs, source) = try watch.time("read") {
+            do { return try read(known) } catch {
+                // What stands here from before says nothing about a scan that can no longer be read.
+                ScanLedger.read(from: folder)?.removeOutputs(in: folder)
+                throw error
+            }
+        }
         try prepareFolder()
-        let source = try watch.time("read") { try ScanSource.read(scan.url, volume: plan.words.input.volume) }
         try stop.check()
         let labels: LabelMap? = try watch.time("read") {
             try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: source.grid) }
@@ -155,7 +172,7 @@ struct ScanWorker: Sendable {
         try ScanLedger(
             inputs: inputs, network: plan.networkFiles,
             settings: isPartial ? "stopped early: \(plan.settingsHash)" : plan.settingsHash, scale: scale,
-            outputs: try outputs.map { try ScanLedger.Entry(of: $0, as: relative($0), kind: .output) }
+            outputs: try ScanLedger.Entry.entries(of: outputs.map { ($0, relative($0)) }, kind: .output)
         ).write(to: folder)
         var report = ScanReport(results: results, timings: watch.stages)
         report.isPartial = isPartial
@@ -200,8 +217,8 @@ struct ScanWorker: Sendable {
             var writer = NIfTIWriter()
             writer.encoding = plan.encoding
             writer.reference = header
-            let top = volume.voxels.reduce(Float(0)) { max($0, $1) }
-            let lowest = volume.voxels.reduce(Float(0)) { min($0, $1) }
+            let statistics = VolumeStatistics(volume.voxels)
+            let (top, lowest) = (max(0, statistics.maximum), min(0, statistics.minimum))
             if plan.drawing.isSigned, max(top, -lowest) > 0 {
                 writer.displayRange = -Double(max(top, -lowest))...Double(max(top, -lowest))
             } else if top > 0 {
