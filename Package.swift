@@ -26,7 +26,7 @@ let package = Package(
             name: "Pipelines",
             dependencies: [
                 "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors", "Volumes", "Workers",
-                "Failures",
+                "Failures", "CNettle",
             ]),
         .target(
             name: "Reports",
@@ -64,7 +64,8 @@ let package = Package(
         .target(name: "Networks", dependencies: ["Tensors", "Workers", "Failures"]),
         .target(name: "Preparations", dependencies: ["Volumes", "Tensors", "Workers", "Failures"]),
         .target(name: "Tensors", dependencies: ["Workers", "Failures", "CKernels", "COneDNN", "COpenBLAS"]),
-        .target(name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib", "CDeflate", "CVoxels"]),
+        .target(
+            name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib", "CDeflate", "CISAL", "CVoxels"]),
         .target(name: "Workers", dependencies: ["Failures", "CThreads"]),
         .target(name: "Failures"),
 
@@ -79,6 +80,8 @@ let package = Package(
         .target(name: "CPNG", linkerSettings: [.linkedLibrary("png")]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("turbojpeg")]),
         .target(name: "CDeflate", linkerSettings: [.linkedLibrary("deflate")]),
+        .target(name: "CISAL", linkerSettings: [.linkedLibrary("isal")]),
+        .target(name: "CNettle", linkerSettings: [.linkedLibrary("nettle")]),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
 
         .target(name: "TestSupport", dependencies: ["Failures", "Tensors", "Volumes"], path: "Tests/TestSupport"),

@@ -2,6 +2,7 @@ import CDeflate
 import CVoxels
 import Failures
 import Foundation
+import Volumes
 
 extension PNG {
     /// How the rows are predicted before they are compressed (PNG specification, filter types 0 to 4).
@@ -15,16 +16,16 @@ extension PNG {
 
     /// How a picture is written.
     ///
-    /// The defaults are measured on overlays of 512×512 CT slices: filter `up` at level 2 gives files 10 % larger than zlib's
-    /// level 6 in an eighth of the time; level 6 gives zlib's sizes in less than half of its time.
+    /// The defaults are measured on overlays of 256×256 and 512×512 CT slices: filter `up` at level 1 takes a third of the time
+    /// of level 2 and a fifth of zlib's level 1, and gives the file size of the latter, 19 % more than level 2.
     public struct Options: Sendable, Hashable {
-        /// libdeflate's level, 0 (stored) to 12 (smallest).
+        /// 1: ISA-L, the fastest. 0 (stored) and 2 to 12 (smallest): libdeflate's levels.
         public var level: Int
         public var filter: Filter
         /// Comments, in this order: a keyword of 1 to 79 printable ASCII characters, and any text.
         public var comments: [Comment]
 
-        public init(level: Int = 2, filter: Filter = .up, comments: [Comment] = []) {
+        public init(level: Int = 1, filter: Filter = .up, comments: [Comment] = []) {
             precondition((0...12).contains(level), "a level from 0 to 12")
             self.level = level
             self.filter = filter
@@ -131,6 +132,7 @@ extension PNG {
 
     /// A zlib stream of `bytes`.
     private static func compress(_ bytes: [UInt8], level: Int) throws -> [UInt8] {
+        if level == 1 { return try bytes.withUnsafeBytes(FastDeflate.zlib) }
         guard let compressor = libdeflate_alloc_compressor(Int32(level)) else {
             throw Failure(.resources, "", expected: "memory for a PNG file", found: "too little")
         }

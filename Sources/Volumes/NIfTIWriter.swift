@@ -66,8 +66,6 @@ public struct NIfTIWriter: Sendable {
     public var description = ""
     /// Written between header and voxels, in this order.
     public var extensions: [NIfTIExtension] = []
-    /// zlib's 1 (fast) to 9 (small), for `.nii.gz`.
-    public var compressionLevel = 4
 
     public init() {}
 
@@ -110,10 +108,10 @@ public struct NIfTIWriter: Sendable {
         }
         try AtomicFile.write(to: url) { file in
             if isCompressed {
-                var gzip = GzipWriter(level: compressionLevel)
+                var gzip = GzipWriter()
                 try gzip.begin(&file)
-                try gzip.append(1, to: &file) { _, deflate in try front.withUnsafeBytes(deflate) }
-                try gzip.append(pieces, to: &file) { index, deflate in try withPiece(index, deflate) }
+                try gzip.append(1, to: &file) { _ in try front.withUnsafeBytes(GzipWriter.Part.init(compressing:)) }
+                try gzip.append(pieces, to: &file) { try withPiece($0, GzipWriter.Part.init(compressing:)) }
                 try gzip.end(&file)
             } else {
                 try file.write(front)

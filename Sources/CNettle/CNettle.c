@@ -1,0 +1,11 @@
+#include "CNettle.h"
+
+#include <nettle/version.h>
+
+void tomo_sha256_finish(struct sha256_ctx *context, uint8_t *digest) {
+#if NETTLE_VERSION_MAJOR >= 4
+    sha256_digest(context, digest);
+#else
+    sha256_digest(context, SHA256_DIGEST_SIZE, digest);
+#endif
+}
