@@ -44,7 +44,7 @@ enum DiagnoseCommand: Subcommand {
                 "Input and output",
                 [
                     input.declaration, ExplainCommand.pipeline.declaration, image.declaration, limit.declaration,
-                    output.declaration,
+                    output.declaration, SharedOptions.tensorboard.declaration,
                 ]),
             OptionGroup(
                 "What is looked for",
@@ -142,6 +142,7 @@ enum DiagnoseCommand: Subcommand {
         let text = report.json(plan, thresholds).serialized()
         try LookingSupport.write(text, "diagnosis.json", in: folder)
         try LookingSupport.write(report.lines(thresholds).joined(separator: "\n") + "\n", "diagnosis.txt", in: folder)
+        try LookingEvents.diagnose(arguments, report, network: path, folder: folder)
         if arguments[json] {
             console.printRaw(text)
         } else if !quiet {

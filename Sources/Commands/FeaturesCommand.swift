@@ -57,7 +57,10 @@ enum FeaturesCommand: Subcommand {
         groups: [
             OptionGroup(
                 "Input and output",
-                [SharedOptions.model.declaration, ExplainCommand.pipeline.declaration, output.declaration]),
+                [
+                    SharedOptions.model.declaration, ExplainCommand.pipeline.declaration, output.declaration,
+                    SharedOptions.tensorboard.declaration,
+                ]),
             OptionGroup(
                 "What is shown",
                 [
@@ -100,6 +103,7 @@ enum FeaturesCommand: Subcommand {
         let folder = try LookingSupport.folder(arguments[output] ?? "\(scan.stem)-features")
         let quiet = arguments[SharedOptions.quiet]
         let files = LookingSupport.fileNames(names)
+        var events: [LookingEvents.Layer] = []
         for (maps, file) in zip(found, files) {
             try stop.check()
             let drawing = FeatureDrawing(
@@ -107,29 +111,37 @@ enum FeaturesCommand: Subcommand {
                 map: try arguments[SharedOptions.colormap].map { try ColourMap(named: $0) },
                 plane: arguments[plane].flatMap(Plane.init))
             let shown = keepsAll ? try drawing.chosen(choice) : maps.channels
+            var pictures: [(step: Int, file: URL)] = []
+            func write(_ picture: Picture, _ name: String, step: Int = 0) throws {
+                try LookingSupport.write(picture, name, in: folder, console, quiet: quiet)
+                pictures.append((step, folder.appendingPathComponent(name)))
+            }
             switch arguments[slices] ?? .hottest {
             case .mosaic:
                 for channel in shown {
-                    try LookingSupport.write(
-                        drawing.mosaic(channel), "\(scan.stem)_\(file)_channel\(channel.index).png", in: folder,
-                        console,
-                        quiet: quiet)
+                    try write(
+                        drawing.mosaic(channel), "\(scan.stem)_\(file)_channel\(channel.index).png",
+                        step: channel.index)
                 }
             case .hottest:
-                try LookingSupport.write(
-                    drawing.grid(shown, slice: nil), "\(scan.stem)_\(file).png", in: folder, console, quiet: quiet)
+                try write(drawing.grid(shown, slice: nil), "\(scan.stem)_\(file).png")
             case .numbered(let number):
                 try drawing.check(number)
-                try LookingSupport.write(
-                    drawing.grid(shown, slice: number - 1), "\(scan.stem)_\(file).png", in: folder, console,
-                    quiet: quiet)
+                try write(drawing.grid(shown, slice: number - 1), "\(scan.stem)_\(file).png")
             }
             try LookingSupport.write(table(maps), "\(scan.stem)_\(file).csv", in: folder)
             if arguments[volumes] != "none" {
                 try writeVolumes(maps, scan, plan, to: folder.appendingPathComponent("\(scan.stem)_\(file).nii.gz"))
             }
+            events.append(.init(maps: maps, shown: shown, pictures: pictures, words: summary(maps)))
             if !quiet { console.print(summary(maps)) }
         }
+        let network = plan.networkFiles.first?.path ?? ""
+        try LookingEvents.features(
+            arguments, events, scan: scan.stem, network: network,
+            settings: [
+                ("layers", .text(names.joined(separator: ", "))), ("scale", .text(arguments[scale] ?? "shared")),
+            ])
         return 0
     }
 

@@ -55,7 +55,7 @@ enum KernelsCommand: Subcommand {
                 "Pictures and files",
                 [
                     SharedOptions.colormap.declaration, axes.declaration, ExplainCommand.pipeline.declaration,
-                    output.declaration,
+                    output.declaration, SharedOptions.tensorboard.declaration,
                 ]),
             LookingSupport.running,
         ],
@@ -112,6 +112,13 @@ enum KernelsCommand: Subcommand {
         try LookingSupport.write(table(bank, order, nearest), "\(file)_kernels.csv", in: folder)
         let quiet = arguments[SharedOptions.quiet]
         try LookingSupport.write(picture, "\(file)_kernels.png", in: folder, console, quiet: quiet)
+        try LookingEvents.kernels(
+            arguments, bank, nearest, shown: shown, network: path,
+            picture: folder.appendingPathComponent("\(file)_kernels.png"),
+            settings: [
+                ("layer", .text(name)), ("by", .text(mode)), ("sort", .text(sorting)),
+                ("scale", .text(arguments[scale] ?? "kernel")),
+            ], words: summary(bank, nearest))
         if !quiet { for line in summary(bank, nearest) { console.print(line) } }
         return 0
     }

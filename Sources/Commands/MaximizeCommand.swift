@@ -96,7 +96,11 @@ enum MaximizeCommand: Subcommand {
                 ]),
             SharedOptions.preparation,
             OptionGroup(
-                "Files", [ExplainCommand.pipeline.declaration, image.declaration, output.declaration]),
+                "Files",
+                [
+                    ExplainCommand.pipeline.declaration, image.declaration, output.declaration,
+                    SharedOptions.tensorboard.declaration,
+                ]),
             LookingSupport.running,
         ],
         examples: [
@@ -185,8 +189,11 @@ enum MaximizeCommand: Subcommand {
         let curve = curve(found, title: title, best: real.first)
         try LookingSupport.write(curve, "\(stem)_curve.png", in: folder, console, quiet: quiet)
         try LookingSupport.write(table(found), "\(stem)_curve.csv", in: folder)
-        try LookingSupport.write(
-            summary(found, real, objective, settings, plan).serialized(), "\(stem).json", in: folder)
+        let summary = summary(found, real, objective, settings, plan)
+        try LookingSupport.write(summary.serialized(), "\(stem).json", in: folder)
+        try LookingEvents.maximize(
+            arguments, found, real, summary, network: path, files: folder.appendingPathComponent(stem),
+            name: "\(LookingSupport.stem(path))-\(stem)")
         if !quiet, let best = real.first {
             let reached = found.map(\.outcome.activation).max()!
             console.print(

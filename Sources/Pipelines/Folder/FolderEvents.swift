@@ -54,7 +54,8 @@ struct FolderEvents {
     private func add(_ line: FolderSummary.Line, step: Int, to log: inout EventLog) throws {
         guard let results = line.results else {
             log.addText(
-                "scans", "**\(Self.plain(line.scan.path))**: \(Self.plain(line.problem ?? line.status))", step: step)
+                "scans", "**\(EventLog.plain(line.scan.path))**: \(EventLog.plain(line.problem ?? line.status))",
+                step: step)
             return
         }
         let folder = job.folder(of: line.scan)
@@ -111,25 +112,15 @@ struct FolderEvents {
 
     /// One scan in Markdown.
     private static func words(_ scan: FoundScan, _ results: JSON) -> String {
-        var text = "**\(plain(scan.path))**\n\n| class | score | probability |\n|---|---|---|\n"
+        var text = "**\(EventLog.plain(scan.path))**\n\n| class | score | probability |\n|---|---|---|\n"
         for item in (results["answer"]?["classes"]?.array ?? []).prefix(20) {
             let share = item["probability"]?.number.map { String(format: "%.4f", $0) } ?? ""
             text +=
-                "| \(plain(item["label"]?.text ?? "")) | \(String(format: "%.4f", item["score"]?.number ?? 0)) | \(share) |\n"
+                "| \(EventLog.plain(item["label"]?.text ?? "")) | \(String(format: "%.4f", item["score"]?.number ?? 0)) | \(share) |\n"
         }
         let maps = results["maps"]?.array ?? []
         let notes = (results["warnings"]?.array ?? []) + maps.flatMap { $0["notes"]?.array ?? [] }
-        for note in notes.compactMap(\.text) { text += "\n- \(plain(note))" }
+        for note in notes.compactMap(\.text) { text += "\n- \(EventLog.plain(note))" }
         return text
-    }
-
-    /// Text that Markdown shows as it is.
-    private static func plain(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if "\\`*_{}[]<>()#+-.!|~".unicodeScalars.contains(scalar) { result += "\\" }
-            result.unicodeScalars.append(scalar.value < 0x20 ? " " : scalar)
-        }
-        return result
     }
 }

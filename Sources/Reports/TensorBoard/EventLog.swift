@@ -38,6 +38,16 @@ public struct EventLog: Sendable {
         return name.isEmpty || name.hasPrefix(".") || name.hasPrefix("-") ? "_" + name : name
     }
 
+    /// Text from the world that Markdown, and so TensorBoard, shows as it is.
+    public static func plain(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if "\\`*_{}[]<>()#+-.!|~".unicodeScalars.contains(scalar) { result += "\\" }
+            result.unicodeScalars.append(scalar.value < 0x20 ? " " : scalar)
+        }
+        return result
+    }
+
     /// Removes event files that this program wrote into a run's folder; others stay.
     public static func removeEvents(from folder: URL) {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
@@ -105,7 +115,31 @@ public struct EventLog: Sendable {
 
     /// Counts of the finite values in `buckets` equal steps from the smallest to the largest.
     public mutating func addHistogram(_ tag: String, _ values: [Float], buckets: Int = 64, step: Int = 0) {
-        let histogram = Histogram(values, buckets: buckets)
+        addHistogram(tag, Histogram(values, buckets: buckets), step: step)
+    }
+
+    /// Counts made elsewhere, of as many values as they sum up to, in equal steps of `range`; what lies beyond is counted at its ends.
+    public mutating func addHistogram(
+        _ tag: String, counts: [Int], over range: ClosedRange<Double>, lowest: Double, highest: Double, mean: Double,
+        deviation: Double, step: Int = 0
+    ) {
+        let total = counts.reduce(0, +)
+        let width = (range.upperBound - range.lowerBound) / Double(max(1, counts.count))
+        var histogram = Histogram()
+        histogram.count = total
+        histogram.lowest = lowest
+        histogram.highest = highest
+        histogram.sum = mean * Double(total)
+        histogram.sumOfSquares = (deviation * deviation + mean * mean) * Double(total)
+        histogram.limits = counts.indices.map { place in
+            place + 1 == counts.count
+                ? .greatestFiniteMagnitude : range.lowerBound + width * Double(place + 1)
+        }
+        histogram.counts = counts.map(Double.init)
+        addHistogram(tag, histogram, step: step)
+    }
+
+    private mutating func addHistogram(_ tag: String, _ histogram: Histogram, step: Int) {
         summary(step) { summary in
             summary.text(1, tag)
             summary.message(5) { message in
@@ -225,6 +259,8 @@ struct Histogram: Sendable {
     /// Right edges; the last one is the largest number there is.
     var limits: [Double] = []
     var counts: [Double] = []
+
+    init() {}
 
     init(_ values: [Float], buckets: Int) {
         let finite = values.lazy.filter(\.isFinite)
