@@ -50,7 +50,7 @@ class BIDS(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         return sorted(str(p.relative_to(out)) for p in out.rglob("*_desc-*") if "tomolens" not in p.relative_to(out).parts)
 
-    @unittest.skipIf(VALIDATOR is None, "pip install bids-validator-deno")
+    @unittest.skipIf(VALIDATOR is None, "script/setup --with-browser installs what this needs")
     def validate(self, out):
         said = subprocess.run([VALIDATOR, out, "--format", "json"], capture_output=True, text=True)
         issues = json.loads(said.stdout)["issues"]["issues"]

@@ -38,7 +38,7 @@ def has_dicom():
         return False
 
 
-@unittest.skipIf(pydicom is None, "pip install pydicom nibabel numpy")
+@unittest.skipIf(pydicom is None, "script/setup --with-browser installs what this needs")
 @unittest.skipIf(not has_dicom(), "the program was built without TOMOLENS_DICOM=1")
 class DICOM(unittest.TestCase):
     def setUp(self):

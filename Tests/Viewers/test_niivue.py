@@ -34,7 +34,7 @@ def module_text():
 
 
 @unittest.skipIf(chromium.find() is None, "no Chromium")
-@unittest.skipIf(PACKAGE is None, "pip install ipyniivue")
+@unittest.skipIf(PACKAGE is None, "script/setup --with-browser installs what this needs")
 class NiiVue(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
