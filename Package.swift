@@ -122,6 +122,8 @@ if hasDICOM {
         .target(name: "DICOM", dependencies: ["Rendering", "Volumes", "Workers", "Failures", "CDICOM"]),
         .target(
             name: "CDICOM",
-            linkerSettings: ["dcmjpeg", "dcmjpls", "dcmdata", "oflog", "ofstd"].map { .linkedLibrary($0) }),
+            linkerSettings: ["dcmpmap", "dcmfg", "dcmiod", "dcmjpeg", "dcmjpls", "dcmdata", "oflog", "ofstd"].map {
+                .linkedLibrary($0)
+            }),
     ]
 }

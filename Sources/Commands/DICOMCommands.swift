@@ -43,11 +43,7 @@ enum DICOMImportCommand: Subcommand {
             let series = try CTSeries(folder: source, series: arguments[series])
             let name = arguments[output] ?? "\(source.standardizedFileURL.lastPathComponent).nii.gz"
             let url = URL(fileURLWithPath: name)
-            var writer = NIfTIWriter()
-            let isWhole = series.volume.voxels.allSatisfy { $0 == $0.rounded() && abs($0) < 32768 }
-            writer.encoding = isWhole ? .int16 : .float32
-            writer.description = "\(Product.signature) from DICOM"
-            try writer.write(series.volume, to: url)
+            try DICOMScans.write(series, to: url)
             if !arguments[SharedOptions.quiet] {
                 let grid = series.volume.grid
                 console.print(
@@ -66,6 +62,8 @@ enum DICOMExportCommand: Subcommand {
     static let heatmap = Positional(.file("HEATMAP"), help: "A heatmap volume on the voxels of the imported series.")
     static let output = Option(
         "output", short: "o", .folder(), help: "Folder for the DICOM files; made if need be.", required: true)
+    static let map = Flag(
+        "parametric-map", help: "Also write the raw values, as a Parametric Map in one file (map.dcm).")
 
     static let declaration = CommandDeclaration(
         "dicom-export", summary: "write a heatmap over its CT as a DICOM series",
@@ -77,7 +75,9 @@ enum DICOMExportCommand: Subcommand {
             """
         ], positionals: [heatmap.declaration, DICOMImportCommand.folder.declaration],
         groups: [
-            OptionGroup("Input and output", [output.declaration, DICOMImportCommand.series.declaration]),
+            OptionGroup(
+                "Input and output",
+                [output.declaration, DICOMImportCommand.series.declaration, map.declaration]),
             OptionGroup(
                 "Pictures",
                 [
@@ -115,12 +115,14 @@ enum DICOMExportCommand: Subcommand {
             let captures = CaptureSeries(
                 series: series, heat: heat.volume, window: style.window.ends(of: series.volume), style: style,
                 title: "\(method)\(target), research only", provenance: settings, software: Product.signature)
-            let files = try captures.write(to: URL(fileURLWithPath: arguments.required(output))) { text in
-                DICOMSupport.identifier(text)
+            let folder = URL(fileURLWithPath: arguments.required(output))
+            let files = try captures.write(to: folder) { DICOMSupport.identifier($0) }
+            if arguments[map] {
+                try captures.writeMap(to: folder.appendingPathComponent("map.dcm")) { DICOMSupport.identifier($0) }
             }
             if !arguments[SharedOptions.quiet] {
-                console.print(
-                    "\(files.count) images: \(URL(fileURLWithPath: arguments.required(output)).relativePath.printable)")
+                let more = arguments[map] ? " and a parametric map" : ""
+                console.print("\(files.count) images\(more): \(folder.relativePath.printable)")
             }
             return 0
         #else
@@ -132,7 +134,15 @@ enum DICOMExportCommand: Subcommand {
 enum DICOMSupport {
     static let missing = Failure(
         .usage, "DICOM", expected: "a program that was built with it", found: "one without",
-        remedy: "Install libdcmtk-dev and build with TOMOLENS_DICOM=1 set; or convert the series with dcm2niix.")
+        remedy: remedy)
+    private static let remedy =
+        "Install libdcmtk-dev and build with TOMOLENS_DICOM=1 set; or convert the series with dcm2niix."
+
+    static func missing(_ folder: URL) -> Failure {
+        Failure(
+            .usage, folder.path, expected: "NIfTI files, or DICOM and a program that was built with it",
+            found: "DICOM files, and a program without it", remedy: remedy)
+    }
 
     /// A DICOM identifier from text: 2.25 and a number of 128 bits from the text's SHA-256, in the form of a UUID (version 8).
     static func identifier(_ text: String) -> String {

@@ -5,7 +5,11 @@ import Pipelines
 
 /// `tomolens explain SCAN --model M.onnx`
 enum ExplainCommand: Subcommand {
-    static let scan = Positional(.file("SCAN"), help: "A scan (.nii, .nii.gz, .hdr) or an image (.png, .jpg).")
+    static let scan = Positional(
+        .file("SCAN"),
+        help:
+            "A scan (.nii, .nii.gz, .hdr), an image (.png, .jpg), or a folder with a DICOM CT series (in a program built with DICOM)."
+    )
     static let pipeline = Option(
         "pipeline", short: "p", .file("FILE.json5"), help: "Take settings from a pipeline file.")
     static let output = Option(
@@ -24,7 +28,7 @@ enum ExplainCommand: Subcommand {
                 "Input and output",
                 [
                     SharedOptions.model.declaration, pipeline.declaration, output.declaration,
-                    SharedOptions.labels.declaration,
+                    SharedOptions.labels.declaration, DICOMImportCommand.series.declaration,
                 ]),
             SharedOptions.explained, SharedOptions.preparation, SharedOptions.pictures,
             OptionGroup(
@@ -50,7 +54,13 @@ enum ExplainCommand: Subcommand {
     static func run(_ arguments: ParsedArguments, console: Console) throws -> Int32 {
         SharedOptions.begin(arguments, console)
         let reporter = SharedOptions.reporter(arguments, console)
-        let url = URL(fileURLWithPath: arguments.required(scan))
+        var url = URL(fileURLWithPath: arguments.required(scan))
+        let name = ScanFinder.stem(ofFile: url.standardizedFileURL.lastPathComponent)
+        let given = arguments[output] ?? "\(name)-explained"
+        let output = URL(fileURLWithPath: given.hasPrefix("-") ? "./\(given)" : given)
+        if let file = try DICOMScans.imported(url, series: arguments[DICOMImportCommand.series], output: output) {
+            url = file
+        }
         let kind = try FileKind(of: url)
         guard kind != .network else {
             throw Failure(
@@ -72,10 +82,8 @@ enum ExplainCommand: Subcommand {
         let plan = try SharedOptions.plan(words, arguments, model: model, forPictures: kind == .picture)
         SharedOptions.apply(plan, arguments, console: console)
         reporter.assumed(plan.assumptions)
-        let stem = ScanFinder.stem(ofFile: url.lastPathComponent)
-        let output = arguments[output] ?? "\(stem)-explained"
         var job = try ScanJob(
-            plan: plan, scan: url, output: URL(fileURLWithPath: output.hasPrefix("-") ? "./\(output)" : output),
+            plan: plan, scan: url, output: output,
             labels: arguments[SharedOptions.labels].map { URL(fileURLWithPath: $0) })
         job.stop = console.stop
         let report = try job.run()

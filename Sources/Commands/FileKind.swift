@@ -18,7 +18,7 @@ enum FileKind {
             throw Failure(
                 .usage, url.path, expected: "a file", found: "a folder",
                 remedy: "For a folder of scans use 'tomolens run PIPELINE --input DIR --output DIR', "
-                    + "for a DICOM series 'tomolens dicom-import DIR' first.")
+                    + "for a DICOM series 'tomolens explain DIR' or 'tomolens dicom-import DIR'.")
         }
         let name = url.lastPathComponent.lowercased()
         if NIfTIFile.hasKnownName(url) {

@@ -26,7 +26,8 @@ enum RunCommand: Subcommand {
         "run", summary: "explain every scan of a folder",
         discussion: [
             """
-            Reads the pipeline file, finds the scans, and writes for each a folder with heatmap volumes, overlay pictures and \
+            Reads the pipeline file, finds the scans (NIfTI files; where there are none, DICOM CT series, in a program built with \
+            DICOM), and writes for each a folder with heatmap volumes, overlay pictures and \
             results, and for all a summary. Pages to review the results with (index.html for the folder and for each scan) open in \
             a browser by double click and load nothing. A scan that fails does not stop the others. A scan for which nothing has changed \
             (the scan, the network, the settings) and whose results are whole is not done again. Ctrl-C stops cleanly; the \
@@ -75,10 +76,15 @@ enum RunCommand: Subcommand {
         let plan = try SharedOptions.plan(
             words, arguments, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) },
             forPictures: isForPictures)
+        let folder = URL(fileURLWithPath: arguments.required(input))
+        let series = try DICOMScans.below(
+            folder, settings: plan.words.input, output: URL(fileURLWithPath: arguments.required(output)))
+        for remark in series?.remarks ?? [] { console.note("warning: \(remark.printable)") }
         var job = try FolderJob(
-            plan: plan, input: URL(fileURLWithPath: arguments.required(input)),
+            plan: plan, input: folder, scans: series?.scans,
             output: URL(fileURLWithPath: arguments.required(output)), only: arguments.all(only), limit: arguments[limit]
         )
+        job.fetch = series?.fetch
         job.jobs = arguments[jobs] ?? 1
         job.force = arguments[force]
         job.tensorboard = arguments[SharedOptions.tensorboard].map { URL(fileURLWithPath: $0) }

@@ -30,9 +30,7 @@ public struct CTSeries: Sendable {
     ///   - series: the `SeriesInstanceUID` to take where the folder holds several.
     /// - Throws: ``Failure`` of kind `.scan`.
     public init(folder: URL, series: String? = nil) throws {
-        let found = try Self.images(in: folder)
-        var groups: [String: [Image]] = [:]
-        for image in found { groups[image.series, default: []].append(image) }
+        let groups = Dictionary(grouping: try Self.slices(of: try Self.images(in: folder), folder), by: \.series)
         let chosen: [Image]
         if let series {
             guard let group = groups[series] else {
@@ -48,9 +46,19 @@ public struct CTSeries: Sendable {
             }
             chosen = groups.values.first!
         }
+        try self.init(chosen, folder.path)
+    }
+
+    /// A series that was found, read as it is now.
+    public init(_ found: Found) throws {
+        let images = try Workers.shared.map(found.files.count) { try Self.image(found.files[$0]) }
+        try self.init(images, found.folder.path)
+    }
+
+    private init(_ chosen: [Image], _ place: String) throws {
         identifier = chosen[0].series
         description = chosen[0].description
-        let (ordered, grid) = try Self.arranged(chosen, folder.path)
+        let (ordered, grid) = try Self.arranged(chosen, place)
         slices = ordered.map {
             Slice(url: $0.url, sopInstance: $0.instance, instanceNumber: Int($0.header.instance_number))
         }
@@ -74,12 +82,54 @@ public struct CTSeries: Sendable {
         let instance: String
         let description: String
 
+        /// CT Image Storage, not a scout.
+        var isSlice: Bool {
+            CTSeries.text(header.modality) == "CT" && CTSeries.text(header.sop_class) == "1.2.840.10008.5.1.4.1.1.2"
+        }
         var position: Vector3 { Vector3(header.position.0, header.position.1, header.position.2) }
         var row: Vector3 { Vector3(header.orientation.0, header.orientation.1, header.orientation.2) }
         var column: Vector3 { Vector3(header.orientation.3, header.orientation.4, header.orientation.5) }
     }
 
-    private static func images(in folder: URL) throws -> [Image] {
+    /// A series and its files.
+    public struct Found: Sendable {
+        public let identifier: String
+        /// The lowest folder that all of the files lie in.
+        public let folder: URL
+        public let files: [URL]
+    }
+
+    /// Every CT series below a folder, by folder and identifier, and the DICOM files that cannot be read.
+    ///
+    /// - Throws: ``Failure`` of kind `.scan` where there is no DICOM file.
+    public static func all(in folder: URL) throws -> (series: [Found], unreadable: [URL]) {
+        let urls = try files(in: folder)
+        let read = try Workers.shared.map(urls.count) { [urls] in try? image(urls[$0]) }
+        let unreadable = zip(urls, read).filter { $0.1 == nil }.map(\.0)
+        let groups = Dictionary(grouping: read.compactMap { $0 }.filter(\.isSlice), by: \.series)
+        let series = groups.map { identifier, images -> Found in
+            let folders = images.map { $0.url.deletingLastPathComponent().pathComponents }
+            var common = folders[0]
+            for other in folders.dropFirst() {
+                common = Array(zip(common, other).prefix { $0 == $1 }.map(\.0))
+            }
+            let place = URL(fileURLWithPath: NSString.path(withComponents: common), isDirectory: true)
+            return Found(identifier: identifier, folder: place, files: images.map(\.url))
+        }
+        return (
+            series.sorted { ($0.folder.path, $0.identifier) < ($1.folder.path, $1.identifier) }, unreadable
+        )
+    }
+
+    private static func image(_ url: URL) throws -> Image {
+        var header = tl_dicom_image()
+        try call(url.path) { tl_dicom_read_image(url.path, &header, $0, $1) }
+        return Image(
+            url: url, header: header, series: text(header.series), instance: text(header.sop_instance),
+            description: text(header.series_description))
+    }
+
+    private static func files(in folder: URL) throws -> [URL] {
         guard let walker = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil) else {
             throw Failure(.scan, folder.path, expected: "a readable folder", found: "none")
         }
@@ -89,20 +139,22 @@ public struct CTSeries: Sendable {
         guard !urls.isEmpty else {
             throw Failure(.scan, folder.path, expected: "DICOM files", found: "none")
         }
-        let headers = try Workers.shared.map(urls.count) { [urls] index -> Image in
-            var header = tl_dicom_image()
-            try call(urls[index].path) { tl_dicom_read_image(urls[index].path, &header, $0, $1) }
-            return Image(
-                url: urls[index], header: header, series: text(header.series), instance: text(header.sop_instance),
-                description: text(header.series_description))
-        }
+        return urls
+    }
+
+    private static func images(in folder: URL) throws -> [Image] {
+        let urls = try files(in: folder)
+        return try Workers.shared.map(urls.count) { [urls] in try image(urls[$0]) }
+    }
+
+    /// The CT images of `headers`; scouts are CT by modality and no part of the volume.
+    private static func slices(of headers: [Image], _ folder: URL) throws -> [Image] {
         let ct = headers.filter { text($0.header.modality) == "CT" }
         if ct.isEmpty {
             let kinds = Set(headers.map { text($0.header.modality) }).sorted().joined(separator: ", ")
             throw Failure(.scan, folder.path, expected: "CT images", found: "\(headers.count) of \(kinds)")
         }
-        // Scouts are CT by modality and no part of the volume.
-        let slices = ct.filter { text($0.header.sop_class) == "1.2.840.10008.5.1.4.1.1.2" }
+        let slices = ct.filter(\.isSlice)
         guard !slices.isEmpty else {
             throw Failure(
                 .scan, folder.path, expected: "CT Image Storage, one image a file",

@@ -38,14 +38,7 @@ public struct CaptureSeries: Sendable {
     /// - Throws: ``Failure`` of kind `.scan` when the heat is not on the series' grid, `.output` when a file cannot be written.
     @discardableResult
     public func write(to folder: URL, identifier: @Sendable (String) -> String) throws -> [URL] {
-        guard heat.grid.shape == series.volume.grid.shape, Self.agree(heat.grid, series.volume.grid) else {
-            throw Failure(
-                .scan, "the heatmap", expected: "the grid of the series: \(series.volume.grid.shape)",
-                found: "another: \(heat.grid.shape), or another place",
-                remedy:
-                    "Explain the volume that dicom-import made of this very series, and take the heatmap on the scan's voxels."
-            )
-        }
+        try check()
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw Failure(
                 .output, folder.path, expected: "a folder that can be made", found: error.localizedDescription)
@@ -93,6 +86,75 @@ public struct CaptureSeries: Sendable {
                     found: String(cString: strerror(errno)))
             }
             return url
+        }
+    }
+
+    /// Writes the raw values as a Parametric Map, one file of 32-bit numbers in the slices' places, for software that reads them.
+    ///
+    /// - Throws: as ``write(to:identifier:)``.
+    public func writeMap(to url: URL, identifier: @Sendable (String) -> String) throws {
+        try check()
+        let grid = series.volume.grid
+        let name = "\(series.identifier)|\(title)|\(provenance)|map"
+        // From our axes (Right, Anterior, Superior) to DICOM's (Left, Posterior, Superior).
+        let flip = Vector3(-1, -1, 1)
+        let spacing = grid.spacing
+        let row = grid.affine.i * flip / spacing.x
+        let column = grid.affine.j * flip / spacing.y
+        let positions = (0..<grid.shape.z).flatMap { slice -> [Double] in
+            let place = grid.affine(Vector3(0, 0, Double(slice))) * flip
+            return [place.x, place.y, place.z]
+        }
+        let partial = url.deletingLastPathComponent().appendingPathComponent(
+            ".\(url.lastPathComponent).\(getpid()).0.partial")
+        defer { try? FileManager.default.removeItem(at: partial) }
+        try CTSeries.call(url.path, kind: .output) { error, size in
+            Self.withTexts([
+                series.slices[0].url.path, identifier(name), identifier("\(name)|series"),
+                identifier("\(name)|dimension"), String(title.prefix(64)), String(title.prefix(64)), software,
+            ]) { texts in
+                positions.withUnsafeBufferPointer { places in
+                    heat.voxels.withUnsafeBufferPointer { values in
+                        var map = tl_dicom_map()
+                        map.source = texts[0]
+                        map.sop_instance = texts[1]
+                        map.series = texts[2]
+                        map.dimension = texts[3]
+                        map.series_description = texts[4]
+                        map.description = texts[5]
+                        map.software = texts[6]
+                        map.series_number = 9001
+                        map.rows = Int32(grid.shape.y)
+                        map.columns = Int32(grid.shape.x)
+                        map.frames = Int32(grid.shape.z)
+                        // Between rows first, then between columns.
+                        map.spacing = (spacing.y, spacing.x)
+                        map.step = spacing.z
+                        map.orientation = (row.x, row.y, row.z, column.x, column.y, column.z)
+                        map.lowest = Double(values.min() ?? 0)
+                        map.highest = Double(values.max() ?? 0)
+                        map.positions = places.baseAddress
+                        map.values = values.baseAddress
+                        return tl_dicom_write_map(partial.path, &map, error, size)
+                    }
+                }
+            }
+        }
+        guard rename(partial.path, url.path) == 0 else {
+            throw Failure(
+                .output, url.path, expected: "a name that can be given to the finished file",
+                found: String(cString: strerror(errno)))
+        }
+    }
+
+    private func check() throws {
+        guard heat.grid.shape == series.volume.grid.shape, Self.agree(heat.grid, series.volume.grid) else {
+            throw Failure(
+                .scan, "the heatmap", expected: "the grid of the series: \(series.volume.grid.shape)",
+                found: "another: \(heat.grid.shape), or another place",
+                remedy:
+                    "Explain the volume that dicom-import made of this very series, and take the heatmap on the scan's voxels."
+            )
         }
     }
 

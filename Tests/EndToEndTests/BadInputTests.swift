@@ -402,6 +402,26 @@ let badPipelines: [(name: String, text: String, code: Int32, message: String)] =
         #expect(explain.code == 2)
     }
 
+    /// A program with DICOM cannot read this series, one without says what it takes.
+    @Test(arguments: ["explain", "run"]) func aDICOMSeriesIsKnownAsOne(command: String) throws {
+        let sandbox = try Sandbox()
+        let series = sandbox.root.appendingPathComponent("CT")
+        try FileManager.default.createDirectory(at: series, withIntermediateDirectories: true)
+        let image = Data(count: 128) + Data("DICM".utf8)
+        for name in ["IM0001", "IM0002"] { try image.write(to: series.appendingPathComponent(name)) }
+        let arguments =
+            command == "run"
+            ? ["run", sandbox.pipeline.path, "--input", series.path]
+            : ["explain", series.path, "--pipeline", sandbox.pipeline.path]
+        let outcome = tomolens(arguments + ["--output", sandbox.output.path])
+        #expect(outcome.code == 2 || outcome.code == 4)
+        #expect(outcome.errors.contains("DICOM"), "\(outcome.errors)")
+        if outcome.code == 2 {
+            #expect(outcome.errors.contains("TOMOLENS_DICOM=1") && outcome.errors.contains("dcm2niix"))
+        }
+        #expect(!FileManager.default.fileExists(atPath: sandbox.output.path))
+    }
+
     @Test func anOutputThatCannotBeWrittenIsNamed() throws {
         let sandbox = try Sandbox()
         let scan = try sandbox.addScan()

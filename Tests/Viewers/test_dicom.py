@@ -1,10 +1,11 @@
 """DICOM in and out: series made with pydicom become the volumes that their headers describe, what a grid cannot hold is refused,
 and the heat comes back as a series that dciodvfy (dicom3tools) passes and pydicom reads in the CT's places.
 
-Needs the program with its optional DICOM part (TOMOLENS_DICOM=1), pydicom, numpy and nibabel; what is missing is said, and the tests
-are skipped. TOMOLENS_PROGRAM names the program, TOMOLENS_DCIODVFY the checker.
+Needs the program with its optional DICOM part (TOMOLENS_DICOM=1) and Python's pydicom, highdicom, numpy and nibabel; what is missing is
+said, and the tests are skipped. TOMOLENS_PROGRAM names the program, TOMOLENS_DCIODVFY the checker.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import unittest
 
 try:
+    import highdicom
     import nibabel
     import numpy
     import pydicom
@@ -186,6 +188,74 @@ class DICOM(unittest.TestCase):
         empty.mkdir()
         self.assertIn("expected DICOM files, found none", tomolens("dicom-import", empty).stderr)
 
+    # The series as scans of the other commands.
+
+    def chest(self, name, phantom, **options):
+        """A series of a sample scan, whose voxels run along the patient's axes."""
+        image = nibabel.as_closest_canonical(nibabel.load(ROOT / f"volumes/{phantom}.nii.gz"))
+        stored = numpy.asarray(image.dataobj).astype(int)
+        # From RAS to LPS: rows run to the left, columns to the back.
+        stored = stored[::-1, ::-1].transpose(2, 1, 0)
+        spacing = [float(v) for v in image.header.get_zooms()[:3]]
+
+        def change(index, data, normal):
+            data.Rows, data.Columns = stored.shape[1:]
+            data.PixelSpacing = [spacing[1], spacing[0]]
+            data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+            data.ImagePositionPatient = [-100, -90, round(index * spacing[2], 6)]
+            data.SliceThickness = spacing[2]
+            data.PixelData = (stored[index] + 1024).astype("<u2").tobytes()
+
+        folder, _, _ = self.series(name, count=len(stored), turn=False, change=change, **options)
+        return folder, stored
+
+    def test_explain_takes_a_series(self):
+        folder, stored = self.chest("CT", "phantom-01")
+        output = self.folder / "explained"
+        result = tomolens("explain", folder, "--pipeline", "pipelines/lung-nodule.json5", "--output", output)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        scan = nibabel.load(output / "imported-from-dicom/CT.nii.gz")
+        numpy.testing.assert_array_equal(numpy.asarray(scan.dataobj), stored.transpose(2, 1, 0))
+        said = json.loads((output / "results.json").read_text())
+        best = max(said["answer"]["classes"], key=lambda c: c["score"])
+        self.assertEqual(best["label"], "nodule (1)")
+        heat = nibabel.load(output / "CT_gradcam_class1.nii.gz")
+        numpy.testing.assert_allclose(heat.affine, scan.affine, atol=1e-3)
+        self.assertTrue((output / "index.html").exists())
+        # And the heat goes back onto the series.
+        back = self.folder / "back"
+        result = tomolens("dicom-export", output / "CT_gradcam_class1.nii.gz", folder, "--output", back)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(list(back.glob("*.dcm"))), len(stored))
+
+    def test_run_takes_folders_of_series(self):
+        def gap(index, data, normal):
+            data.ImagePositionPatient = [0, 0, float(index * 2 + (index > 4))]
+
+        (self.folder / "study/p1").mkdir(parents=True)
+        self.chest("study/p1/CT", "phantom-01", uid="1.2.3.1")
+        self.chest("study/p2", "phantom-06", uid="1.2.3.2")
+        self.series("study/p3", turn=False, change=gap)
+        (self.folder / "study/README").write_text("no image")
+        output = self.folder / "results"
+        command = ["run", "pipelines/lung-nodule.json5", "--input", self.folder / "study", "--output", output]
+        result = tomolens(*command)
+        # One of three failed, and says why.
+        self.assertEqual(result.returncode, 1, result.stderr)
+        summary = json.loads((output / "summary.json").read_text())
+        found = {scan["scan"]: scan for scan in summary["scans"]}
+        self.assertEqual(list(found), ["p1/CT", "p2", "p3"])
+        answers = {}
+        for path in ["p1/CT", "p2"]:
+            classes = found[path]["results"]["answer"]["classes"]
+            answers[path] = max(classes, key=lambda c: c["score"])["label"]
+        self.assertEqual(answers, {"p1/CT": "nodule (1)", "p2": "no nodule (0)"})
+        self.assertIn("slices at even distances", json.dumps(found["p3"]))
+        self.assertTrue((output / "p1__CT/index.html").exists())
+        again = tomolens(*command)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("2 unchanged", again.stderr)
+
     def exported(self):
         folder, values, affine = self.series(shape=(25, 21))
         image = self.imported(folder)
@@ -194,14 +264,14 @@ class DICOM(unittest.TestCase):
         nibabel.save(nibabel.Nifti1Image(heat, image.affine), self.folder / "heat.nii.gz")
         output = self.folder / "heat"
         result = tomolens("dicom-export", self.folder / "heat.nii.gz", folder, "--output", output, "--view", "-1000,1000",
-            "--colormap", "gray", "--opacity", "1", "--threshold", "0.1")
+            "--colormap", "gray", "--opacity", "1", "--threshold", "0.1", "--parametric-map")
         self.assertEqual(result.returncode, 0, result.stderr)
         return folder, output, values, heat
 
     def test_heat_lies_where_the_ct_does(self):
         folder, output, values, heat = self.exported()
         originals = {d.SOPInstanceUID: d for d in map(pydicom.dcmread, folder.glob("*.dcm"))}
-        files = sorted(output.glob("*.dcm"))
+        files = sorted(output.glob("0*.dcm"))
         self.assertEqual(len(files), len(values))
         identifiers = set()
         for index, file in enumerate(files):
@@ -223,11 +293,34 @@ class DICOM(unittest.TestCase):
             self.assertLessEqual(abs(found - expected[:, :, None]).max(), 1.5)
         self.assertEqual(len(identifiers), len(files))
 
+    def test_the_map_holds_the_values_in_their_places(self):
+        folder, output, _, heat = self.exported()
+        made = pydicom.dcmread(output / "map.dcm")
+        original = pydicom.dcmread(next(folder.glob("*.dcm")))
+        self.assertEqual(made.SOPClassUID.name, "Parametric Map Storage")
+        for key in ["StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName"]:
+            self.assertEqual(made[key].value, original[key].value, key)
+        # As many values as voxels: nothing of the program's memory behind them.
+        self.assertEqual(len(made.FloatPixelData), 4 * heat.size)
+        # highdicom puts the frames together by itself, in LPS.
+        volume = highdicom.imread(output / "map.dcm").get_volume(apply_real_world_transform=False)
+        ras = numpy.diag([-1, -1, 1, 1]) @ volume.affine
+        expected = nibabel.load(self.folder / "heat.nii.gz")
+        self.assertEqual(volume.array.shape[::-1], heat.shape)
+        inverse = numpy.linalg.inv(expected.affine)
+        for corner in [(0, 0, 0), (8, 0, 0), (0, 24, 0), (0, 0, 20), (8, 24, 20), (4, 11, 6)]:
+            voxel = inverse @ ras @ [*corner, 1]
+            rounded = numpy.round(voxel[:3]).astype(int)
+            self.assertLess(abs(voxel[:3] - rounded).max(), 1e-3)
+            self.assertEqual(volume.array[corner], heat[tuple(rounded)])
+        self.assertEqual(sorted(volume.array.ravel()), sorted(heat.ravel()))
+
     def test_the_same_work_gives_the_same_bytes(self):
         folder, output, _, _ = self.exported()
         before = {file.name: file.read_bytes() for file in output.glob("*.dcm")}
+        self.assertEqual(len(before), 10)
         result = tomolens("dicom-export", self.folder / "heat.nii.gz", folder, "--output", output, "--view", "-1000,1000",
-            "--colormap", "gray", "--opacity", "1", "--threshold", "0.1")
+            "--colormap", "gray", "--opacity", "1", "--threshold", "0.1", "--parametric-map")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual({file.name: file.read_bytes() for file in output.glob("*.dcm")}, before)
 
@@ -237,7 +330,7 @@ class DICOM(unittest.TestCase):
         for file in sorted(output.glob("*.dcm")):
             said = subprocess.run([CHECKER, file], capture_output=True, text=True)
             lines = (said.stdout + said.stderr).splitlines()
-            self.assertIn("SCImage", lines)
+            self.assertIn(lines[0], ["SCImage", "ParametricMap"])
             self.assertEqual([line for line in lines if line.startswith("Error")], [], file)
 
     def test_heat_of_another_scan_is_refused(self):

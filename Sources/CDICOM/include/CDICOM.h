@@ -38,6 +38,19 @@ typedef struct tl_dicom_capture {
 
 int tl_dicom_write_capture(const char *path, const tl_dicom_capture *capture, char *error, size_t error_size);
 
+/* What a Parametric Map is written from: the raw values of all slices in one file. */
+typedef struct tl_dicom_map {
+    const char *source; /* a CT image whose patient, study and frame of reference are taken over */
+    const char *sop_instance, *series, *dimension;
+    const char *series_description, *description, *software;
+    int series_number, rows, columns, frames;
+    double spacing[2], step, orientation[6], lowest, highest;
+    const double *positions; /* frames × 3 */
+    const float *values;     /* frames × rows × columns */
+} tl_dicom_map;
+
+int tl_dicom_write_map(const char *path, const tl_dicom_map *map, char *error, size_t error_size);
+
 #ifdef __cplusplus
 }
 #endif

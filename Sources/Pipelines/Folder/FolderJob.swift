@@ -15,21 +15,25 @@ public struct FolderJob: Sendable {
     public var force = false
     /// Where TensorBoard's event files go, if they are wanted.
     public var tensorboard: URL?
+    /// Makes a scan's file, where it is not there from the beginning; called before a scan is looked at.
+    public var fetch: (@Sendable (FoundScan) throws -> Void)?
     public var stop = StopRequest.process
     public var observe: @Sendable (RunEvent) -> Void = { _ in }
 
     /// Finds the scans and makes sure that no result can fall upon an input.
     ///
     /// - Parameters:
+    ///   - given: the scans, where they are not to be sought in `input`.
     ///   - only: patterns; scans that fit none are left out.
     ///   - limit: so many scans at most.
-    public init(plan: Plan, input: URL, output: URL, only: [String] = [], limit: Int? = nil) throws {
+    public init(
+        plan: Plan, input: URL, scans given: [FoundScan]? = nil, output: URL, only: [String] = [], limit: Int? = nil
+    ) throws {
         self.plan = plan
         self.input = input
         self.output = output
         try Self.refuse(input, as: output)
-        let finder = ScanFinder(input: input, settings: plan.words.input, skipping: output)
-        var scans = try finder.find()
+        var scans = try given ?? ScanFinder(input: input, settings: plan.words.input, skipping: output).find()
         if !only.isEmpty {
             let patterns = only.map(NamePattern.init)
             let chosen = scans.filter { scan in patterns.contains { $0.fits(scan.path) || $0.fits(scan.name) } }
@@ -97,6 +101,7 @@ public struct FolderJob: Sendable {
     }
 
     private func work(_ scan: FoundScan, _ gate: Gate) throws -> FolderRunner.Outcome {
+        try fetch?(scan)
         let worker = worker(for: scan, gate)
         guard !force, let ledger = ScanLedger.read(from: folder(of: scan)) else { return .done(try worker.run()) }
         let inputs = try worker.inputs()

@@ -72,6 +72,16 @@ public struct ScanFinder {
         }
     }
 
+    /// Scans that are not sought but made: each a NIfTI file in `folder`, named for its path.
+    public static func scans(named paths: [String], in folder: URL) -> [FoundScan] {
+        let names = names(for: paths)
+        return paths.map { path in
+            let name = names[path]!
+            return FoundScan(
+                url: folder.appendingPathComponent("\(name).nii.gz"), path: path, stem: name, name: name, labels: nil)
+        }
+    }
+
     private func walk(_ folder: URL, _ prefix: String, _ paths: inout [String], _ visited: inout Set<String>) throws {
         let real = folder.resolvingSymlinksInPath().standardizedFileURL.path
         // Links may lead in circles.
@@ -116,7 +126,7 @@ public struct ScanFinder {
     ///
     /// Folders are joined by `__`. Where characters had to be replaced, or two paths would share a name, a few digits of the
     /// path's hash follow, so that a name never depends on chance.
-    static func names(for paths: [String]) -> [String: String] {
+    public static func names(for paths: [String]) -> [String: String] {
         var plain: [String: String] = [:]
         var uses: [String: Int] = [:]
         for path in paths {
