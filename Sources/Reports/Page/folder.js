@@ -21,18 +21,18 @@ const badge = (kind) => make("span", { class: "badge " + kind }, word(kind));
 const columns = [
   { key: "thumbnail", width: "92px", cell: (entry) => entry.thumbnail
     ? make("img", { src: entry.thumbnail, alt: "", width: "76", height: "76" }) : make("div", { class: "blank" }) },
-  { key: "name", width: "minmax(180px, 2fr)", value: (entry) => entry.name, cell: (entry) => isBeside(entry.page)
+  { key: "name", width: "minmax(160px, 2fr)", value: (entry) => entry.name, cell: (entry) => isBeside(entry.page)
     ? make("a", { class: "name", href: entry.page }, entry.name) : make("span", { class: "name" }, entry.name) },
-  { key: "status", width: "118px", value: (entry) => status(entry), cell: (entry) => badge(status(entry)) },
-  { key: "prediction", width: "minmax(120px, 1fr)", value: (entry) => entry.prediction, cell: (entry) => entry.prediction },
-  { key: "probability", width: "110px", isNumber: true, value: (entry) => entry.probability, cell: (entry) => typeof entry.probability === "number" ? fixed(entry.probability, 4) : "" },
-  { key: "score", width: "100px", isNumber: true, value: (entry) => entry.score, cell: (entry) => typeof entry.score === "number" ? number(entry.score) : "" },
-  { key: "peakInMask", width: "126px", value: (entry) => entry.failure ? undefined : { yes: 2, no: 1, unknown: 0 }[peak(entry)], cell: (entry) => entry.failure ? "" : peak(entry) === "unknown" ? make("span", { class: "quiet" }, word("unknown")) : badge(peak(entry)) },
+  { key: "status", width: "112px", value: (entry) => status(entry), cell: (entry) => badge(status(entry)) },
+  { key: "prediction", width: "minmax(104px, 1fr)", value: (entry) => entry.prediction, cell: (entry) => entry.prediction },
+  { key: "probability", width: "106px", isNumber: true, value: (entry) => entry.probability, cell: (entry) => typeof entry.probability === "number" ? fixed(entry.probability, 4) : "" },
+  { key: "score", width: "86px", isNumber: true, value: (entry) => entry.score, cell: (entry) => typeof entry.score === "number" ? number(entry.score) : "" },
+  { key: "peakInMask", width: "114px", value: (entry) => entry.failure ? undefined : { yes: 2, no: 1, unknown: 0 }[peak(entry)], cell: (entry) => entry.failure ? "" : peak(entry) === "unknown" ? make("span", { class: "quiet" }, word("unknown")) : badge(peak(entry)) },
   ...manifest.measures.map((name, index) => ({
-    key: name, width: "116px", isNumber: true, value: (entry) => entry.measures?.[index] ?? undefined,
+    key: name, width: "98px", isNumber: true, value: (entry) => entry.measures?.[index] ?? undefined,
     cell: (entry) => typeof entry.measures?.[index] === "number" ? number(entry.measures[index]) : "",
   })),
-  { key: "note", width: "minmax(220px, 2fr)", value: (entry) => entry.failure || entry.notes?.join(" "), cell: (entry) => entry.failure
+  { key: "note", width: "minmax(200px, 2fr)", value: (entry) => entry.failure || entry.notes?.join(" "), cell: (entry) => entry.failure
     ? make("span", { class: "why", title: entry.failure }, entry.failure) : make("span", { class: "note", title: entry.notes?.join("\n") }, entry.notes?.join(" ") || "") },
 ];
 
