@@ -23,7 +23,7 @@ PIPELINE = "pipelines/lung-nodule.json5"
 
 
 def tomolens(*arguments):
-    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
 
 
 @unittest.skipIf(shutil.which(PROGRAM) is None, f"no program {PROGRAM}")

@@ -30,7 +30,7 @@ WORK = os.environ.get("TOMOLENS_DICOM_FOLDER")
 
 
 def tomolens(*arguments):
-    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
 
 
 def has_dicom():
