@@ -8,8 +8,6 @@ enum BIDSCommand: Subcommand {
     static let input = Positional(.folder("BIDS_DIR"), help: "A BIDS dataset.")
     static let output = Positional(.folder("OUTPUT_DIR"), help: "Folder of the derivative dataset; made if need be.")
     static let level = Positional(.choice(["participant"], "LEVEL"), help: "The level of the analysis: participant.")
-    static let pipeline = Option(
-        "pipeline", short: "p", .file("FILE.json5"), help: "Take settings from a pipeline file.")
     private static let label = ValueReader<String>.text("LABEL", expected: "a label without spaces")
     static let participants: Option<[String]> = Option(
         "participant-label", .list(of: label), help: "Take these participants only, with or without 'sub-'.",
@@ -37,7 +35,7 @@ enum BIDSCommand: Subcommand {
                 "Input",
                 [
                     participants.declaration, participantsAsInBIDSApps.declaration, sessions.declaration,
-                    suffix.declaration, SharedOptions.model.declaration, pipeline.declaration,
+                    suffix.declaration, SharedOptions.model.declaration, ExplainCommand.pipeline.declaration,
                 ]),
             SharedOptions.explained, SharedOptions.preparation, SharedOptions.pictures,
             OptionGroup(
@@ -60,22 +58,13 @@ enum BIDSCommand: Subcommand {
         let reporter = SharedOptions.reporter(arguments, console)
         let root = URL(fileURLWithPath: arguments.required(input))
         let dataset = try BIDSDataset(root)
-        var words = try SharedOptions.words(arguments)
-        if let file = arguments[pipeline] {
-            let file = try PipelineFile.read(URL(fileURLWithPath: file))
-            words = words.completed(by: file)
-            words.source = file.source
-        }
-        let model = arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) }
-        guard model != nil || words.network.file != nil else {
-            throw Failure(
-                .usage, "'bids'", expected: "a network: --model FILE.onnx or --pipeline FILE.json5", found: "neither")
-        }
+        let request = try SharedOptions.request(arguments, command: "bids")
+        var words = request.words
         let chosen = (arguments.all(participants) + arguments.all(participantsAsInBIDSApps)).flatMap { $0 }
         words.input.patterns = try dataset.patterns(
             participants: chosen, sessions: arguments.all(sessions).flatMap { $0 }, suffix: arguments[suffix] ?? "ct")
         words.input.exclude = nil
-        let plan = try Plan(words, model: model)
+        let plan = try Plan(words, model: request.model)
         let out = URL(fileURLWithPath: arguments.required(output))
         var job: FolderJob
         do {

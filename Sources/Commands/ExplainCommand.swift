@@ -67,18 +67,7 @@ enum ExplainCommand: Subcommand {
                 .usage, "SCAN", expected: "a scan or an image", found: "'\(url.path)'",
                 remedy: url.pathExtension == "onnx" ? "A network goes after --model." : "")
         }
-        var words = try SharedOptions.words(arguments)
-        if let file = arguments[pipeline] {
-            let file = try PipelineFile.read(URL(fileURLWithPath: file))
-            words = words.completed(by: file)
-            words.source = file.source
-        }
-        let model = arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) }
-        guard model != nil || words.network.file != nil else {
-            throw Failure(
-                .usage, "'explain'", expected: "a network: --model FILE.onnx or --pipeline FILE.json5", found: "neither"
-            )
-        }
+        let (words, model) = try SharedOptions.request(arguments, command: "explain")
         let plan = try SharedOptions.plan(words, arguments, model: model, forPictures: kind == .picture)
         SharedOptions.apply(plan, arguments, console: console)
         reporter.assumed(plan.assumptions)

@@ -56,18 +56,7 @@ enum LookingSupport {
         _ arguments: ParsedArguments, _ console: Console, command: String, model given: String? = nil,
         forPictures: Bool
     ) throws -> Plan {
-        var words = try SharedOptions.words(arguments)
-        if let file = arguments[ExplainCommand.pipeline] {
-            let file = try PipelineFile.read(URL(fileURLWithPath: file))
-            words = words.completed(by: file)
-            words.source = file.source
-        }
-        let model = (given ?? arguments[SharedOptions.model]).map { URL(fileURLWithPath: $0) }
-        guard model != nil || words.network.file != nil else {
-            throw Failure(
-                .usage, "'\(command)'", expected: "a network: --model FILE.onnx or --pipeline FILE.json5",
-                found: "neither")
-        }
+        let (words, model) = try SharedOptions.request(arguments, command: command, model: given)
         let plan = try Plan(words, model: model, forPictures: forPictures)
         // What concerns targets and methods belongs to other commands.
         let concerned = plan.assumptions.filter { $0.hasPrefix("layout") || $0.hasPrefix("preparation") }

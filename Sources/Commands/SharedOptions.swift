@@ -212,6 +212,27 @@ enum SharedOptions {
         return words
     }
 
+    /// What the command line and its pipeline file say together, and the network that is named besides.
+    ///
+    /// - Throws: ``Failure`` of kind `.usage` where neither names a network.
+    static func request(
+        _ arguments: ParsedArguments, command: String, model given: String? = nil
+    ) throws -> (words: PipelineFile, model: URL?) {
+        var words = try words(arguments)
+        if let path = arguments[ExplainCommand.pipeline] {
+            let file = try PipelineFile.read(URL(fileURLWithPath: path))
+            words = words.completed(by: file)
+            words.source = file.source
+        }
+        let model = (given ?? arguments[model]).map { URL(fileURLWithPath: $0) }
+        guard model != nil || words.network.file != nil else {
+            throw Failure(
+                .usage, "'\(command)'", expected: "a network: --model FILE.onnx or --pipeline FILE.json5",
+                found: "neither")
+        }
+        return (words, model)
+    }
+
     /// What `--no-page` and `--export` say.
     static func exports(_ arguments: ParsedArguments, _ words: inout PipelineFile) {
         if arguments[noPage] { words.exports.page = false }

@@ -55,10 +55,7 @@ public struct CaptureSeries: Sendable {
                 String(repeating: "0", count: digits - number.count) + number + ".dcm")
             let pixels = picture(index, scale, map)
             let source = series.slices[index]
-            // Under a name of its own until it is whole.
-            let partial = folder.appendingPathComponent(".\(url.lastPathComponent).\(getpid()).\(index).partial")
-            defer { try? FileManager.default.removeItem(at: partial) }
-            try CTSeries.call(url.path, kind: .output) { error, size in
+            try Self.write(url) { partial, error, size in
                 Self.withTexts([
                     source.url.path, identifier("\(name)|\(source.sopInstance)"), seriesIdentifier,
                     String(title.prefix(64)), String("\(title). \(provenance)".prefix(1000)), software,
@@ -76,14 +73,9 @@ public struct CaptureSeries: Sendable {
                         capture.rows = Int32(shape.y)
                         capture.columns = Int32(shape.x)
                         capture.rgb = buffer.baseAddress
-                        return tl_dicom_write_capture(partial.path, &capture, error, size)
+                        return tl_dicom_write_capture(partial, &capture, error, size)
                     }
                 }
-            }
-            guard rename(partial.path, url.path) == 0 else {
-                throw Failure(
-                    .output, url.path, expected: "a name that can be given to the finished file",
-                    found: String(cString: strerror(errno)))
             }
             return url
         }
@@ -105,10 +97,7 @@ public struct CaptureSeries: Sendable {
             let place = grid.affine(Vector3(0, 0, Double(slice))) * flip
             return [place.x, place.y, place.z]
         }
-        let partial = url.deletingLastPathComponent().appendingPathComponent(
-            ".\(url.lastPathComponent).\(getpid()).0.partial")
-        defer { try? FileManager.default.removeItem(at: partial) }
-        try CTSeries.call(url.path, kind: .output) { error, size in
+        try Self.write(url) { partial, error, size in
             Self.withTexts([
                 series.slices[0].url.path, identifier(name), identifier("\(name)|series"),
                 identifier("\(name)|dimension"), String(title.prefix(64)), String(title.prefix(64)), software,
@@ -135,10 +124,22 @@ public struct CaptureSeries: Sendable {
                         map.highest = Double(values.max() ?? 0)
                         map.positions = places.baseAddress
                         map.values = values.baseAddress
-                        return tl_dicom_write_map(partial.path, &map, error, size)
+                        return tl_dicom_write_map(partial, &map, error, size)
                     }
                 }
             }
+        }
+    }
+
+    /// Has a file written under a name of its own until it is whole.
+    private static func write(
+        _ url: URL, _ body: (UnsafePointer<CChar>, UnsafeMutablePointer<CChar>, Int) -> Int32
+    ) throws {
+        let partial = url.deletingLastPathComponent().appendingPathComponent(
+            ".\(url.lastPathComponent).\(getpid()).0.partial")
+        defer { try? FileManager.default.removeItem(at: partial) }
+        try CTSeries.call(url.path, kind: .output) { error, size in
+            partial.path.withCString { body($0, error, size) }
         }
         guard rename(partial.path, url.path) == 0 else {
             throw Failure(
