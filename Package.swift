@@ -111,7 +111,11 @@ let package = Package(
             dependencies: ["Reports", "Rendering", "Volumes", "Failures", "CZlib", "TestSupport"]),
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "Arguments", "TestSupport"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["Commands", "Pipelines", "Volumes", "Rendering", "TestSupport"]),
+            name: "EndToEndTests",
+            dependencies: [
+                "Commands", "Pipelines", "Explanations", "Preparations", "Networks", "Tensors", "Volumes", "Rendering",
+                "TestSupport",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -205,23 +205,16 @@ enum EmbedCommand: Subcommand {
                     .usage, "option '--pair'", expected: "a scan of the folder", found: "'\(name)'",
                     remedy: Nearest.suggestion(name, in: stems))
             }
-            let scan = try plan.prepare(urls[index])
-            guard scan.inputs.count == 1 else {
-                throw Failure(
-                    .usage, "option '--pair'", expected: "a network that sees a scan as a whole, or images",
-                    found: "\(scan.inputs.count) slices of '\(name)'",
-                    remedy: "Write the slices as images and compare those.")
-            }
-            return scan
+            return try plan.prepare(urls[index])
         }
         let kind = PairMaps.Kind(rawValue: arguments[pairMap] ?? "share")!
         let maps = try PairMaps(
-            embedder, scans[0].inputs[0], scans[1].inputs[0], tap: arguments[tap], kind: kind
+            embedder, scans[0].inputs, scans[1].inputs, tap: arguments[tap], kind: kind
         ) { [stop = console.stop] in stop.isMade }
         let names = scans.map(\.stem)
         for (number, scan) in scans.enumerated() {
-            let heat = try HeatPlacement.place(
-                maps.maps[number].volume, on: scan.scan.grid, seen: scan.inputs[0].grid)
+            let seen = try SliceStack.grid(of: scan.inputs.map(\.grid))
+            let heat = try HeatPlacement.place(maps.maps[number].volume, on: scan.scan.grid, seen: seen)
             var style = OverlayStyle()
             style.isSigned = true
             style.colourMap = .diverging

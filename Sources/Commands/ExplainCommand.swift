@@ -28,7 +28,8 @@ enum ExplainCommand: Subcommand {
                 "Input and output",
                 [
                     SharedOptions.model.declaration, pipeline.declaration, output.declaration,
-                    SharedOptions.labels.declaration, DICOMImportCommand.series.declaration,
+                    SharedOptions.labels.declaration, SharedOptions.references.declaration,
+                    DICOMImportCommand.series.declaration,
                 ]),
             SharedOptions.explained, SharedOptions.preparation, SharedOptions.pictures,
             OptionGroup(

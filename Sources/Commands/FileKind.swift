@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import Pipelines
 import Volumes
 
 /// What a file named on the command line is, by its ending; where that tells nothing, by its first bytes.
@@ -23,7 +24,7 @@ enum FileKind {
         let name = url.lastPathComponent.lowercased()
         if NIfTIFile.hasKnownName(url) {
             self = .scan
-        } else if name.hasSuffix(".png") || name.hasSuffix(".jpg") || name.hasSuffix(".jpeg") {
+        } else if PictureName.isPicture(name) {
             self = .picture
         } else if name.hasSuffix(".onnx") {
             self = .network

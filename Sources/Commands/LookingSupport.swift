@@ -42,7 +42,7 @@ enum LookingSupport {
             } catch let failure as Failure {
                 guard plan.words.input.patterns == nil else { throw failure }
                 var settings = plan.words.input
-                settings.patterns = ["*.png", "*.jpg", "*.jpeg"]
+                settings.patterns = PictureName.extensions.map { "*.\($0)" }
                 guard let found = try? ScanFinder(input: url, settings: settings, skipping: nowhere).find() else {
                     throw failure
                 }
@@ -62,11 +62,6 @@ enum LookingSupport {
         let concerned = plan.assumptions.filter { $0.hasPrefix("layout") || $0.hasPrefix("preparation") }
         SharedOptions.reporter(arguments, console).assumed(concerned)
         return plan
-    }
-
-    /// Whether a file's name, or a pattern, is that of an image.
-    static func isPicture(_ name: String) -> Bool {
-        ["png", "jpg", "jpeg"].contains((name as NSString).pathExtension.lowercased())
     }
 
     /// Makes the folder for results.

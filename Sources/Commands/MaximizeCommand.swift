@@ -22,6 +22,10 @@ enum MaximizeCommand: Subcommand {
         help: "One place of the channel, along the layer's axes as the network has them.",
         default: "the mean over all places")
 
+    static let margin = Flag(
+        "margin",
+        help: "Maximize how far the class is above the best of the others, not its logit alone.")
+
     static let steps = Option("steps", .integer(1...100_000), help: "Steps of the ascent.", default: "256")
     static let rate = Option(
         "learning-rate", LookingSupport.number(1e-6...10), help: "Adam's learning rate.", default: "0.05")
@@ -80,7 +84,8 @@ enum MaximizeCommand: Subcommand {
             """
         ], positionals: [LookingSupport.network.declaration],
         groups: [
-            OptionGroup("What is maximized", [layer.declaration, channel.declaration, unit.declaration]),
+            OptionGroup(
+                "What is maximized", [layer.declaration, channel.declaration, unit.declaration, margin.declaration]),
             OptionGroup(
                 "How",
                 [
@@ -145,11 +150,13 @@ enum MaximizeCommand: Subcommand {
             }
         }
         let objective = try ActivationObjective(
-            plan.explainer, layer: name, channel: arguments.required(channel), unit: unit, input: input.tensor)
+            plan.explainer, layer: name, channel: arguments.required(channel), unit: unit,
+            isMargin: arguments[margin], input: input.tensor)
         var settings = try settings(arguments, channels: objective.inputLayout.channels, blank: blank)
         let folder = try LookingSupport.folder(arguments[output] ?? "\(LookingSupport.stem(path))-maximized")
         let place = unit.map { "_unit" + $0.map(String.init).joined(separator: "-") } ?? ""
-        let stem = "\(LookingSupport.fileName(name))_channel\(objective.channel)\(place)"
+        let stem =
+            "\(LookingSupport.fileName(name))_channel\(objective.channel)\(place)\(objective.isMargin ? "_margin" : "")"
         let stop = console.stop
         var found: [(seed: Int, outcome: ActivationMaximization.Outcome)] = []
         for seed in 0..<(arguments[seeds] ?? 1) {
@@ -175,6 +182,7 @@ enum MaximizeCommand: Subcommand {
         let title =
             "\(LookingSupport.stem(path)) · \(name), channel \(objective.channel)"
             + (unit.map { " at \($0.map(String.init).joined(separator: ","))" } ?? "")
+            + (objective.isMargin ? ", above all others" : "")
         let drawing = MaximizationDrawing(
             objective: objective, input: input, range: settings.range, title: title, isPicture: isPicture)
         for (seed, outcome) in found {
@@ -267,7 +275,7 @@ enum MaximizeCommand: Subcommand {
                 else { continue }
                 let same = try ActivationObjective(
                     plan.explainer, layer: objective.layer, channel: objective.channel, unit: objective.unit,
-                    input: input.tensor)
+                    isMargin: objective.isMargin, input: input.tensor)
                 let name = scan.inputs.count > 1 ? "\(scan.stem), slice \(slice + 1)" : scan.stem
                 found.append((name, try same.value(of: input.tensor) { [stop = console.stop] in stop.isMade }))
             }
@@ -344,7 +352,8 @@ enum MaximizeCommand: Subcommand {
         return .object([
             ("tool", .text(Product.signature)), ("network", .array(plan.networkFiles.map(\.json))),
             ("layer", .text(objective.layer)), ("tensor", .text(objective.tensor)),
-            ("channel", .number(objective.channel)), ("unit", unit), ("settings", .object(how)),
+            ("channel", .number(objective.channel)), ("unit", unit), ("margin", .bool(objective.isMargin)),
+            ("settings", .object(how)),
             ("runs", .array(runs)), ("realInputs", .array(compared)),
         ])
     }

@@ -72,7 +72,7 @@ enum RunCommand: Subcommand {
         SharedOptions.exports(arguments, &words)
         // A pipeline that takes images only gets the defaults that hold for images.
         let patterns = words.input.patterns ?? []
-        let isForPictures = !patterns.isEmpty && patterns.allSatisfy(LookingSupport.isPicture)
+        let isForPictures = !patterns.isEmpty && patterns.allSatisfy(PictureName.isPicture)
         let plan = try SharedOptions.plan(
             words, arguments, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) },
             forPictures: isForPictures)

@@ -72,6 +72,12 @@ final class RunReporter: Sendable {
                 line("done", scan, "\(RunReporter.duration(report.seconds))  \(Self.headline(report.results))")
                 for warning in report.warnings { console.note("            warning: \(warning.printable)") }
             }
+        case .scanStopped(let scan, let report):
+            finish(scan) { _ in }
+            if style == .json {
+                log("scan stopped", [("scan", .text(scan.path)), ("seconds", .number(rounded(report.seconds)))])
+            }
+            if style == .lines { line("partial", scan, "the best so far was written") }
         case .scanFailed(let scan, let failure):
             finish(scan) { $0.failed += 1 }
             if style == .json {

@@ -65,6 +65,10 @@ enum SharedOptions {
         "labels", .file("FILE"),
         help: "A label map of the scan: how much of the heat lies in each label? Also the mask of mask targets.")
 
+    static let references = Option(
+        "references", .folder("FOLDER"),
+        help: "Scans that expected-gradients:references=scans compares with: a folder, or one scan.")
+
     // MARK: Pictures
 
     static let colormap = Option(
@@ -200,6 +204,14 @@ enum SharedOptions {
         words.layout.axes = arguments[axes]
         words.layout.orientation = arguments[orientation]
         words.input.volume = arguments[volume]
+        words.input.references = try arguments[references].map { path in
+            guard FileManager.default.fileExists(atPath: path) else {
+                throw Failure(
+                    .usage, "option '--references'", expected: "a folder of scans, or a scan",
+                    found: "nothing at '\(path)'")
+            }
+            return URL(fileURLWithPath: path).standardizedFileURL.path
+        }
         words.rendering.colormap = arguments[colormap]
         words.rendering.window = arguments[view]
         words.rendering.planes = arguments[planes].map { $0.compactMap(Plane.init) }

@@ -1,3 +1,4 @@
+import Preparations
 import Tensors
 import Volumes
 
@@ -64,4 +65,16 @@ public struct ScanExplanation: Sendable {
     /// The grid of what the network saw.
     public let seen: Grid
     public let notes: [String]
+}
+
+extension TapMap {
+    /// The maps of one tap on all slices of a scan as one, in order.
+    public static func stacked(_ maps: [TapMap]) throws -> TapMap {
+        let first = maps[0]
+        if maps.count == 1 { return first }
+        let shape = [maps.count] + first.values.shape
+        return TapMap(
+            tap: first.tap, values: Tensor(shape: shape, values: maps.flatMap { $0.values.values }),
+            volume: try SliceStack.stack(maps.map(\.volume)), jump: first.jump, centre: first.centre)
+    }
 }

@@ -36,6 +36,9 @@ public struct MethodDescriptor: Sendable {
     public let needsTap: Bool
     public let options: [MethodOption]
 
+    /// Whether it asks the network again and again, and gives the best so far when it is stopped.
+    public var samples: Bool { options.contains { $0.name == Budget.option.name } }
+
     public init(
         name: String, title: String, family: Family, summary: String, source: String, needs: String, cost: String,
         trust: String, sanity: SanityStatus, mapsInput: Bool, needsTap: Bool? = nil, options: [MethodOption] = []

@@ -26,6 +26,7 @@ public final class Question: Sendable {
     /// Layers whose gradients are computed together, in one way back.
     private let taps: [String]
     private let layouts: [String: FeatureLayout]
+    private let knownBatch = Mutex<Int?>(nil)
     private let gradients = Mutex<[String: Tensor<Float>]>([:])
 
     /// - Parameters:
@@ -47,6 +48,35 @@ public final class Question: Sendable {
         self.taps = taps
         self.layouts = layouts
         self.interrupted = interrupted
+    }
+
+    /// So many inputs go through the network together where a method asks for many scores.
+    public var batch: Int {
+        knownBatch.withLock { known in
+            let batch = known ?? Self.batch(network, inputs: inputs, inputName: inputName, target: target)
+            known = batch
+            return batch
+        }
+    }
+
+    /// Elements of the inputs that go through the network together, at most: enough to share the classifier's weights among small
+    /// inputs; where one input keeps all processors busy, more of them bring nothing but memory.
+    private static let elementsOfABatch = 1 << 19
+    private static let largestBatch = 16
+
+    /// More than 1 where the file leaves the batch open, there is no other input, and the target's tensor grows with the batch and
+    /// in nothing else.
+    private static func batch(
+        _ network: Network, inputs: [String: Value], inputName: String, target: ResolvedTarget
+    ) -> Int {
+        guard inputs.count == 1, let shape = inputs[inputName]?.shape, shape.first == 1, target.seed.shape.first == 1,
+            let port = network.inputs.first(where: { $0.name == inputName }), case .symbolic? = port.dims?.first
+        else { return 1 }
+        let batch = min(largestBatch, elementsOfABatch / max(1, shape.elementCount))
+        guard batch > 1, let shapes = try? network.shapes(for: [inputName: [batch] + shape.dropFirst()]),
+            shapes[target.tensor] == [batch] + target.seed.shape.dropFirst()
+        else { return 1 }
+        return batch
     }
 
     /// The scan as the network sees it, in the network's own layout.
@@ -122,6 +152,30 @@ public final class Question: Sendable {
         inputs[inputName] = .float(input)
         let values = try network.run(inputs: inputs, wanting: [target.tensor], interrupted: interrupted)
         return try scalar(from: values[target.tensor])
+    }
+
+    /// The target's scalar for each of several inputs in the place of the scan, at most ``batch`` of them: one forward pass.
+    public func scores(of several: [Tensor<Float>]) throws -> [Double] {
+        precondition(several.count <= batch, "\(several.count) inputs in a batch of \(batch)")
+        guard several.count > 1 else { return try several.map { try score(of: $0) } }
+        let size = several[0].count
+        let together = Tensor<Float>(shape: [several.count] + several[0].shape.dropFirst()) { result in
+            for (number, one) in several.enumerated() {
+                one.withUnsafeBuffer { one in
+                    for index in 0..<size { result[number * size + index] = one[index] }
+                }
+            }
+        }
+        let found = try network.run(
+            inputs: [inputName: .float(together)], wanting: [target.tensor], interrupted: interrupted)
+        guard case .float(let logits)? = found[target.tensor], logits.count == several.count * target.seed.count else {
+            preconditionFailure("a tensor that grows with the batch")
+        }
+        let length = target.seed.count
+        return try several.indices.map { number in
+            let own = logits.withUnsafeBuffer { Array($0[number * length..<(number + 1) * length]) }
+            return try scalar(from: .float(Tensor(shape: target.seed.shape, values: own)))
+        }
     }
 
     /// The target's scalar when the feature map at `tap` is replaced: the network runs only from there on.

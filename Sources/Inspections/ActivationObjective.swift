@@ -3,7 +3,8 @@ import Failures
 import Networks
 import Tensors
 
-/// One number of a network's inside as a function of its input: the mean of a channel over its places, one unit, or a logit.
+/// One number of a network's inside as a function of its input: the mean of a channel over its places, one unit, a logit, or how far a
+/// logit is above all others.
 public struct ActivationObjective: Sendable {
     public let explainer: Explainer
     public let layer: String
@@ -11,6 +12,8 @@ public struct ActivationObjective: Sendable {
     public let channel: Int
     /// The unit's place along the layer's spatial axes; nil for the whole channel.
     public let unit: [Int]?
+    /// Whether the largest of the other channels is taken away: what one class alone has, and not what all rise with.
+    public let isMargin: Bool
     /// Weights of the sum that is the objective, in the tensor's shape.
     public let seed: Tensor<Float>
     public let inputShapes: [String: [Int]]
@@ -22,7 +25,8 @@ public struct ActivationObjective: Sendable {
     /// - Parameter input: a tensor in the network's own layout: its shape counts.
     /// - Throws: a ``Failure`` for a layer, channel or unit that does not exist.
     public init(
-        _ explainer: Explainer, layer: String, channel: Int, unit: [Int]? = nil, input: Tensor<Float>
+        _ explainer: Explainer, layer: String, channel: Int, unit: [Int]? = nil, isMargin: Bool = false,
+        input: Tensor<Float>
     ) throws {
         let network = explainer.network
         var shapes = explainer.otherInputs.mapValues(\.shape)
@@ -31,6 +35,7 @@ public struct ActivationObjective: Sendable {
         self.layer = layer
         self.channel = channel
         self.unit = unit
+        self.isMargin = isMargin
         inputShapes = shapes
         tensor = try network.tap(layer, inputShapes: shapes).tensor
         inputLayout = try explainer.layouts(of: [explainer.inputName], inputShapes: shapes)[explainer.inputName]!
@@ -55,6 +60,11 @@ public struct ActivationObjective: Sendable {
                     .usage, "option '--unit'", expected: "a layer with places", found: "'\(layer)' of shape \(shape)",
                     remedy: "Leave --unit out: the channel is the unit.")
             }
+            guard !isMargin || channels > 1 else {
+                throw Failure(
+                    .usage, "option '--margin'", expected: "another class to be above", found: "one value",
+                    remedy: "Leave --margin out.")
+            }
             var seed = Tensor<Float>(shape: shape, repeating: 0)
             seed.withUnsafeMutableBuffer { $0[channel] = 1 }
             self.seed = seed
@@ -62,6 +72,11 @@ public struct ActivationObjective: Sendable {
             return
         }
         try check(layout.channels)
+        guard !isMargin else {
+            throw Failure(
+                .usage, "option '--margin'", expected: "a vector, such as the logits",
+                found: "'\(layer)', which has places", remedy: "Leave --margin out, or --layer.")
+        }
         var map = Tensor<Float>(shape: [1, layout.channels] + layout.spatial, repeating: 0)
         let places = layout.spatial.elementCount
         if let unit {
@@ -91,6 +106,17 @@ public struct ActivationObjective: Sendable {
         return inputs
     }
 
+    /// The seed for values that have been computed: with a margin it depends on which other channel is the largest.
+    private func seed(for values: Tensor<Float>) -> Tensor<Float> {
+        guard isMargin else { return seed }
+        let others = values.values.enumerated().filter { $0.offset != channel }
+        var highest = others[0]
+        for other in others where other.element > highest.element { highest = other }
+        var result = seed
+        result.withUnsafeMutableBuffer { $0[highest.offset] = -1 }
+        return result
+    }
+
     private func scalar(_ value: Value?) throws -> Double {
         guard case .float(let values)? = value, values.count == seed.count else {
             throw Failure(
@@ -98,6 +124,7 @@ public struct ActivationObjective: Sendable {
                 found: value?.summary ?? "nothing")
         }
         var sum = 0.0
+        let seed = seed(for: values)
         values.withUnsafeBuffer { values in
             seed.withUnsafeBuffer { seed in
                 for index in seed.indices where seed[index] != 0 { sum += Double(seed[index]) * Double(values[index]) }
@@ -119,6 +146,7 @@ public struct ActivationObjective: Sendable {
         let recording = try explainer.network.record(
             inputs: inputs(input), targets: [tensor], taps: [explainer.inputName], interrupted: interrupted)
         let value = try scalar(recording.value(tensor))
+        let seed = seed(for: try recording.tensor(tensor))
         let gradients = try recording.pullback(seeds: [tensor: seed], to: [explainer.inputName])
         return (value, gradients[explainer.inputName]!)
     }

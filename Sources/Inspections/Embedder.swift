@@ -93,13 +93,15 @@ public struct PairMaps: Sendable {
     }
 
     public let cosine: Double
-    /// One for each input, on the layer's own grid in the tensor's order: `[spatial…]`.
+    /// One for each of the two, on the layer's own grid in the tensor's order: `[spatial…]`, or `[slice, spatial…]` for a stack.
     public let maps: [TapMap]
 
-    /// - Parameter tap: the layer of the maps; nil: the network's default.
+    /// - Parameters:
+    ///   - first: the input, or the slices whose mean vector stands for the scan.
+    ///   - tap: the layer of the maps; nil: the network's default.
     /// - Throws: a ``Failure`` when the vectors do not depend on the tap, or one of them is zero.
     public init(
-        _ embedder: Embedder, _ first: PreparedInput, _ second: PreparedInput, tap: String? = nil,
+        _ embedder: Embedder, _ first: [PreparedInput], _ second: [PreparedInput], tap: String? = nil,
         kind: Kind = .share, interrupted: Interruption? = nil
     ) throws {
         let explainer = embedder.explainer
@@ -112,56 +114,68 @@ public struct PairMaps: Sendable {
         }
         let cosine = VectorMath.dot(vectors[0], vectors[1]) / (lengths[0] * lengths[1])
         self.cosine = cosine
-        maps = try [first, second].enumerated().map { number, input -> TapMap in
+        maps = try [first, second].enumerated().map { number, slices -> TapMap in
             let own = vectors[number]
             let other = vectors[1 - number]
             // ∂cos/∂e = (o/|o| − cos · e/|e|) / |e|; with lengths held, o / (|e| |o|).
             let slope = own.indices.map { index -> Double in
                 let toward = other[index] / lengths[1 - number]
                 let along = kind == .gradient ? cosine * own[index] / lengths[number] : 0
-                return (toward - along) / lengths[number]
+                // The vector is the mean over slices: each has its part in it.
+                return (toward - along) / lengths[number] / Double(slices.count)
             }
-            let inputs = explainer.allInputs(input)
-            let shapes = inputs.mapValues(\.shape)
-            let layer = try explainer.network.tap(embedder.layer, inputShapes: shapes).tensor
-            let place = try explainer.taps(tap.map { [$0] } ?? [], inputShapes: shapes)[0]
-            let recording = try explainer.network.record(
-                inputs: inputs, targets: [layer], taps: [place], interrupted: interrupted)
-            let tensor = try recording.tensor(layer)
-            let seed: Tensor<Float>
-            if let layout = try? explainer.layouts(of: [layer], inputShapes: shapes)[layer] {
-                let places = layout.spatial.elementCount
-                let each = (0..<layout.channels * places).map { Float(slope[$0 / places] / Double(places)) }
-                let map = Tensor(shape: [1, layout.channels] + layout.spatial, values: each)
-                seed = layout.replacing(Tensor(shape: tensor.shape, repeating: 0), by: map)
-            } else {
-                seed = Tensor(shape: tensor.shape, values: slope.map { Float($0) })
-            }
-            let gradient = try recording.pullback(seeds: [layer: seed], to: [place])[place]!
-            let layout = try explainer.layouts(of: [place], inputShapes: shapes)[place]!
-            let activation = layout.featureMap(try recording.tensor(place))
-            let slopes = layout.featureMap(gradient)
+            return try TapMap.stacked(
+                slices.map {
+                    try Self.map(embedder, explainer, $0, slope: slope, tap: tap, interrupted: interrupted)
+                })
+        }
+    }
+
+    /// `Σ_c (slope pulled back to the tap) · activation` on one input.
+    private static func map(
+        _ embedder: Embedder, _ explainer: Explainer, _ input: PreparedInput, slope: [Double], tap: String?,
+        interrupted: Interruption?
+    ) throws -> TapMap {
+        let inputs = explainer.allInputs(input)
+        let shapes = inputs.mapValues(\.shape)
+        let layer = try explainer.network.tap(embedder.layer, inputShapes: shapes).tensor
+        let place = try explainer.taps(tap.map { [$0] } ?? [], inputShapes: shapes)[0]
+        let recording = try explainer.network.record(
+            inputs: inputs, targets: [layer], taps: [place], interrupted: interrupted)
+        let tensor = try recording.tensor(layer)
+        let seed: Tensor<Float>
+        if let layout = try? explainer.layouts(of: [layer], inputShapes: shapes)[layer] {
             let places = layout.spatial.elementCount
-            let values = [Float](unsafeUninitializedCapacity: places) { target, initialized in
-                activation.withUnsafeBuffer { a in
-                    slopes.withUnsafeBuffer { g in
-                        for index in 0..<places {
-                            var sum = 0.0
-                            for channel in 0..<layout.channels {
-                                let at = channel * places + index
-                                sum += Double(a[at]) * Double(g[at])
-                            }
-                            target[index] = Float(sum)
+            let each = (0..<layout.channels * places).map { Float(slope[$0 / places] / Double(places)) }
+            let map = Tensor(shape: [1, layout.channels] + layout.spatial, values: each)
+            seed = layout.replacing(Tensor(shape: tensor.shape, repeating: 0), by: map)
+        } else {
+            seed = Tensor(shape: tensor.shape, values: slope.map { Float($0) })
+        }
+        let gradient = try recording.pullback(seeds: [layer: seed], to: [place])[place]!
+        let layout = try explainer.layouts(of: [place], inputShapes: shapes)[place]!
+        let activation = layout.featureMap(try recording.tensor(place))
+        let slopes = layout.featureMap(gradient)
+        let places = layout.spatial.elementCount
+        let values = [Float](unsafeUninitializedCapacity: places) { target, initialized in
+            activation.withUnsafeBuffer { a in
+                slopes.withUnsafeBuffer { g in
+                    for index in 0..<places {
+                        var sum = 0.0
+                        for channel in 0..<layout.channels {
+                            let at = channel * places + index
+                            sum += Double(a[at]) * Double(g[at])
                         }
+                        target[index] = Float(sum)
                     }
                 }
-                initialized = places
             }
-            return TapMap(
-                tap: place, values: Tensor(shape: layout.spatial, values: values),
-                volume: try input.volume(
-                    fromTensorSpatial: values, shape: layout.spatial, jump: layout.jump, centre: layout.centre),
-                jump: layout.jump, centre: layout.centre)
+            initialized = places
         }
+        return TapMap(
+            tap: place, values: Tensor(shape: layout.spatial, values: values),
+            volume: try input.volume(
+                fromTensorSpatial: values, shape: layout.spatial, jump: layout.jump, centre: layout.centre),
+            jump: layout.jump, centre: layout.centre)
     }
 }

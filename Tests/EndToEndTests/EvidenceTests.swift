@@ -105,6 +105,93 @@ import Volumes
         #expect(ledger.contains("stopped early"))
     }
 
+    /// A folder's scan that is stopped while it samples has its best so far, is no scan that is done, and is done again.
+    @Test func aStoppedScanOfAFolderIsPartial() throws {
+        let sandbox = try Sandbox(
+            pipeline: Sandbox.standardPipeline.replacing(
+                "[\"gradcam\"]", with: "[{ method: \"rise\", masks: 100000 }]"))
+        try sandbox.addScan("a.nii.gz")
+        try sandbox.addScan("b.nii.gz")
+        let stop = StopRequest()
+        Thread {
+            Thread.sleep(forTimeInterval: 0.7)
+            stop.make()
+        }.start()
+        let outcome = sandbox.run(stop: stop)
+        #expect(outcome.code == 130, "\(outcome.errors)")
+        #expect(outcome.errors.contains("partial") && outcome.errors.contains("0 done, 2 not done"))
+        let summary = try sandbox.json("summary.json")
+        #expect(summary["done"]?.number == 0 && summary["notDone"]?.number == 2)
+        let scans = try #require(summary["scans"]?.array)
+        #expect(scans.map { $0["status"]?.text } == ["partial", "not done"])
+        #expect(scans[0]["problem"]?.text?.contains("the best so far was written") == true)
+        #expect(scans[0]["results"]?["maps"]?.array?.count == 1)
+        let table = String(decoding: try sandbox.content("summary.csv"), as: UTF8.self)
+        #expect(table.contains("a.nii.gz,a,partial") && table.contains("b.nii.gz,b,not done"))
+        #expect(sandbox.outputs().contains("a/a_rise_class1.nii.gz"))
+    }
+
+    /// A 2D network's stack that is stopped keeps the slices that were done.
+    @Test func aStoppedStackKeepsItsSlices() throws {
+        let sandbox = try Sandbox(
+            network: .brightness(rank: 2),
+            pipeline: Sandbox.standardPipeline.replacing(
+                "[\"gradcam\"]", with: "[{ method: \"rise\", masks: 4000 }]"))
+        try sandbox.addScan("a.nii.gz")
+        let stop = StopRequest()
+        Thread {
+            Thread.sleep(forTimeInterval: 1)
+            stop.make()
+        }.start()
+        let outcome = sandbox.run(stop: stop)
+        #expect(outcome.code == 130, "\(outcome.errors)")
+        let results = try sandbox.json("a/results.json")
+        let warnings = (results["warnings"]?.array ?? []).compactMap(\.text)
+        #expect(warnings.contains { $0.contains("ended in slice") && $0.contains("heat in slices after it is 0") })
+        let heat = try NIfTIFile.read(sandbox.output.appendingPathComponent("a/a_rise_class1.nii.gz")).volume
+        let slices = (0..<12).map { k in (0..<256).contains { heat.voxels[k * 256 + $0] != 0 } }
+        #expect(slices.contains(true) && slices.contains(false))
+        #expect(slices.last == false)
+    }
+
+    /// Expected gradients from real scans: from the command line and from a pipeline, and refused where they do not fit.
+    @Test func expectedGradientsFromAFolderOfScans() throws {
+        let sandbox = try Sandbox()
+        let scan = try sandbox.addScan("a.nii.gz")
+        let others = sandbox.root.appendingPathComponent("others")
+        for number in 0..<3 {
+            try sandbox.addScan(
+                "o\(number).nii.gz", Sandbox.ball(centre: Vector3(Double(4 + 3 * number), 6, 5)), folder: "../others")
+        }
+        let one = sandbox.root.appendingPathComponent("one")
+        let base = [
+            "explain", scan.path, "-p", sandbox.pipeline.path, "-o", one.path, "--no-overlays", "--no-page", "--method",
+            "expected-gradients:references=scans:samples=60",
+        ]
+        let outcome = tomolens(base + ["--references", others.path])
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let results = try JSON5Parser.parse(
+            Data(contentsOf: one.appendingPathComponent("results.json")), named: "results.json")
+        let figures = try #require(results["maps"]?.array?[0]["figures"])
+        let residual = try #require(figures["completeness residual"]?.number)
+        let error = try #require(figures["standard error of the residual"]?.number)
+        #expect(abs(residual) < 5 * error + 1e-6)
+        // 60 points on paths from three scans, each asked once for its own score.
+        #expect(figures["evaluations"]?.number == 63)
+        let without = tomolens(base)
+        #expect(without.code == 2 && without.errors.contains("--references"))
+        try sandbox.addScan("odd.nii.gz", Sandbox.ball(shape: [10, 16, 12]), folder: "../others")
+        let odd = tomolens(base + ["--references", others.path])
+        #expect(odd.code == 2 && odd.errors.contains("Give all scans one size"))
+        #expect(tomolens(base + ["--references", "/nowhere/at/all"]).code == 2)
+        let text = Sandbox.standardPipeline
+            .replacing("{ labels:", with: "{ references: \"others/o1.nii.gz\", labels:")
+            .replacing("[\"gradcam\"]", with: "[{ method: \"expected-gradients\", references: \"scans\", samples: 4 }]")
+        try Data(text.utf8).write(to: sandbox.pipeline)
+        #expect(sandbox.run().code == 0)
+        #expect(try sandbox.json("a/results.json")["maps"]?.array?[0]["figures"]?["evaluations"]?.number == 5)
+    }
+
     /// A NumPy array as NumPy reads it: magic, version, a header that ends on a multiple of 64, floats in C order.
     @Test func attentionMatricesAreWritten() throws {
         let root = Fixtures.temporaryFolder("attention")

@@ -183,6 +183,20 @@ import Volumes
         #expect(plain.width == 32 && plain.height == 32 && plain.layout == .rgb)
     }
 
+    @Test func maximizeAMarginAboveAllOtherClasses() throws {
+        let sandbox = try Sandbox()
+        let folder = sandbox.root.appendingPathComponent("m")
+        let base = ["maximize", sandbox.model.path, "-p", sandbox.pipeline.path, "--size", "16", "-o", folder.path]
+        let outcome = tomolens(base + ["-c", "1", "--margin", "--steps", "20"])
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let summary = try json(folder, "logits_channel1_margin.json")
+        let run = summary["runs"]!.array![0]
+        #expect(summary["margin"]!.bool == true && run["reached"]!.number! > run["start"]!.number! + 0.1)
+        #expect(try picture(folder, "logits_channel1_margin.png").width > 200)
+        let refused = tomolens(base + ["-c", "1", "--margin", "-l", "features2", "--steps", "2"])
+        #expect(refused.code == 2 && refused.errors.contains("a vector, such as the logits"))
+    }
+
     @Test func maximizeRefusesWhatCannotBe() throws {
         let sandbox = try Sandbox()
         for (arguments, words) in [
@@ -291,7 +305,51 @@ import Volumes
         #expect(toward.code == 0)
     }
 
+    /// A DenseNet from end to end: every layer's drift is told, through all concatenations.
+    @Test func attackADenseNet() throws {
+        let root = Fixtures.temporaryFolder("dense")
+        let model = Fixtures.reference("explanations/densenet3d.onnx").path
+        let folder = root.appendingPathComponent("x")
+        let scan = root.appendingPathComponent("a.nii.gz")
+        try NIfTIWriter().write(Sandbox.ball(shape: [16, 20, 24], centre: [4, 11, 8]), to: scan)
+        let outcome = tomolens([
+            "attack", scan.path, "-m", model, "-o", folder.path, "--epsilon", "20", "--sweep", "5,20", "--everywhere",
+        ])
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let report = try json(folder, "a_attack.json")
+        #expect(report["attack"]!["after"]!.number! < report["attack"]!["before"]!.number!)
+        #expect(report["attack"]!["largest"]!.number! <= 20.001)
+        let layers = report["layers"]!.array!
+        #expect(layers.count >= 8)
+        let distances = layers.compactMap { $0["relativeL2"]?.number }
+        #expect(distances.count == layers.count && distances.allSatisfy { $0 >= 0 } && distances.contains { $0 > 0 })
+        // A layer of one place has nothing to be aligned.
+        let alignments = layers.compactMap { $0["cka"]?.number }
+        #expect(alignments.count >= 6 && alignments.allSatisfy { $0 > -1e-6 && $0 < 1.000001 }, "\(alignments)")
+        #expect(report["sweep"]!.array!.count == 2)
+    }
+
     // MARK: embed
+
+    /// A pair of scans through a 2D network: a map over the whole stack of slices, and shares that sum to the cosine.
+    @Test func embedExplainsAPairOfStacks() throws {
+        let sandbox = try Sandbox(network: .brightness(rank: 2))
+        try sandbox.addScan("a.nii.gz")
+        try sandbox.addScan("b.nii.gz", Sandbox.ball(centre: [9, 6, 5]))
+        let folder = sandbox.root.appendingPathComponent("v")
+        let outcome = tomolens([
+            "embed", sandbox.scans.path, "-p", sandbox.pipeline.path, "-o", folder.path, "--pair", "a,b",
+        ])
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        for number in 1...2 {
+            #expect(try picture(folder, "pair_a_b_on_\(number).png").width > 200)
+            let heat = try NIfTIFile.read(folder.appendingPathComponent("pair_a_b_on_\(number).nii.gz")).volume
+            #expect(heat.grid.shape == [16, 16, 12])
+            // Every slice has its share.
+            let slices = (0..<12).map { k in (0..<256).map { abs(heat.voxels[k * 256 + $0]) }.max()! }
+            #expect(slices.allSatisfy { $0 > 0 }, "\(slices)")
+        }
+    }
 
     @Test func embedLaysScansOut() throws {
         let sandbox = try Sandbox()

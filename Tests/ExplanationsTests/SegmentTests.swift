@@ -32,7 +32,10 @@ import Volumes
             _ name: String, _ options: [String: OptionValue], interrupted: Interruption? = nil
         ) throws -> Explanation {
             let takesParts = try MethodCatalogue.descriptor(name).options.contains { $0.name == "segments" }
-            let options = takesParts ? options.merging(["segments": .word("labels")]) { given, _ in given } : options
+            let options =
+                takesParts
+                ? options.merging(["segments": .word("labels"), "fill": .word("minimum")]) { given, _ in given }
+                : options
             return try explainer.explain(
                 input, .init(methods: [MethodChoice(name, options: options)], targets: [target]), regions: regions,
                 interrupted: interrupted
@@ -98,6 +101,64 @@ import Volumes
         #expect(relativeError(setup.values(found.maps[0].values), setup.reference.float("lime")!.values) < 1e-4)
         let fit = try #require(found.figures["surrogate fit"])
         #expect(fit > 0.2 && fit <= 1)
+    }
+
+    /// With as many parts as a scan is usually cut into: shares whose errors say what they are worth, and words where they are worth
+    /// nothing.
+    @Test func sharesOfManyPartsAreTrustworthyOrSaidNotToBe() throws {
+        let setup = try Self.setup("resnet3d")
+        let explained: (String) throws -> Explanation = { words in
+            var options: [String: OptionValue] = ["count": .number(30), "segments": .word("supervoxels")]
+            for word in words.split(separator: " ") {
+                let sides = word.split(separator: "=").map(String.init)
+                options[sides[0]] = OptionValue(parsing: sides[1])
+            }
+            return try setup.explain("kernelshap", options)
+        }
+        let standard = try explained("fill=own")
+        let count = Int(try #require(standard.figures["segments"]))
+        #expect(count > 20 && standard.figures["evaluations"] == Double(max(512, 16 * count) + 1))
+        #expect(try #require(standard.figures["surrogate fit"]) > 0.9)
+        #expect(!standard.notes.contains { $0.contains("not to be trusted") })
+        // Against ten times the choices and another seed: within the errors that are printed.
+        let better = try explained("fill=own samples=\(160 * count) seed=7").matrices[0].values
+        let table = standard.matrices[0].values
+        var worst = 0.0
+        for part in 0..<count {
+            let error = Double(table[flat: part * 4 + 3] + better[flat: part * 4 + 3])
+            worst = max(worst, Double(abs(table[flat: part * 4 + 2] - better[flat: part * 4 + 2])) / error)
+        }
+        #expect(worst < 5, "\(worst) standard errors apart")
+        let poor = try explained("fill=own samples=\(count - 5)")
+        #expect(poor.notes.contains { $0.contains("not to be trusted: fewer samples than parts") })
+    }
+
+    @Test func wholeSizesComeFirstAndWeighWhatTheKernelSays() {
+        let plan = KernelPlan(parts: 10, samples: 200, random: RandomSource(seed: 1))
+        var drawing = plan
+        let shown = (0..<plan.count).map { drawing.next($0) }
+        let weights = plan.weights(taken: plan.count)
+        #expect(plan.count == 200 && !plan.isExhaustive)
+        // All of one and nine parts: ten each.
+        #expect(Set(shown.prefix(20)).count == 20)
+        #expect(shown.prefix(20).allSatisfy { [1, 9].contains($0.count { $0 }) })
+        // The weights are the kernel's mass, 9 / (s (10 − s)) a size, in all and for the first size alone.
+        let mass = (1...9).reduce(0.0) { $0 + 9 / Double($1 * (10 - $1)) }
+        #expect(abs(weights.reduce(0, +) - mass) < 1e-9)
+        #expect(abs(weights.prefix(20).reduce(0, +) - 2) < 1e-9)
+        // What is drawn comes in pairs of complements.
+        for number in stride(from: 120, to: 198, by: 2) where plan.group(number, taken: 200) != nil {
+            #expect(shown[number + 1] == shown[number].map { !$0 })
+            #expect(plan.group(number, taken: 200) == plan.group(number + 1, taken: 200))
+        }
+        #expect(Coalitions.every(2, of: 5).count == 10 && Coalitions.number(3, of: 7) == 35)
+    }
+
+    @Test func hiddenPartsShowWhatWasAsked() throws {
+        // Two parts side by side, 1 and 3 in them, 5 in the corner of the second.
+        let segmentation = Segmentation(keys: [0, 0, 1, 1])
+        #expect(segmentation.means([1, 1, 3, 5]) == [1, 4])
+        #expect(segmentation.borderMeans([1, 2, 3, 5], shape: [1, 4]) == [3, 2])
     }
 
     @Test func labelsAreAskedForWhereThereAreNone() throws {

@@ -127,12 +127,12 @@ import Volumes
     /// Over a layer that is only averaged, shares sum to the cosine, and the gradient's map to nothing.
     @Test func sharesSumToTheCosine() throws {
         let (embedder, first, second) = try Self.pair()
-        let shares = try PairMaps(embedder, first, second, tap: "last-conv")
+        let shares = try PairMaps(embedder, [first], [second], tap: "last-conv")
         let a = try embedder.vector(of: first)
         let b = try embedder.vector(of: second)
         let space = EmbeddingSpace(names: ["a", "b"], vectors: [a, b], labels: [nil, nil])
         #expect(abs(shares.cosine - space.cosines[0][1]) < 1e-9)
-        let slopes = try PairMaps(embedder, first, second, tap: "last-conv", kind: .gradient)
+        let slopes = try PairMaps(embedder, [first], [second], tap: "last-conv", kind: .gradient)
         for number in 0..<2 {
             let sum = shares.maps[number].values.values.reduce(0.0) { $0 + Double($1) }
             #expect(abs(sum - shares.cosine) < 1e-5)
@@ -162,7 +162,7 @@ import Volumes
         }
         // Scaling the whole layer by 1 + h moves the cosine by h · Σ gradient ⊙ activation.
         let slope = (try cosine(1.01) - cosine(0.99)) / 0.02
-        let map = try PairMaps(embedder, first, second, tap: "first-conv", kind: .gradient).maps[0]
+        let map = try PairMaps(embedder, [first], [second], tap: "first-conv", kind: .gradient).maps[0]
         let sum = map.values.values.reduce(0.0) { $0 + Double($1) }
         #expect(abs(slope - sum) < 2e-3 * max(0.05, abs(sum)), "\(slope) \(sum)")
     }

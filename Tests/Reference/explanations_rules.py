@@ -10,6 +10,7 @@ Writes Tests/Reference/data/explanations/<case>.rules.safetensors, and vit2d / v
 """
 import copy
 import numpy as np
+import onnx
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -298,8 +299,20 @@ def chefer(model, x, target):
     return r
 
 
-def vit(name, model, x):
-    target = int(settle(model, x)(x).argmax())
+def transformers():
+    """Name, model, input and target of both; the same weights at every call."""
+    torch.manual_seed(11)
+    yield settled("vit2d", ViT(3, (5, 6), 8, 4), torch.rand(1, 3, 40, 48))
+    torch.manual_seed(12)
+    yield settled("vit3d", ViT(1, (4, 5, 6), 4, 3, token=False), torch.rand(1, 1, 16, 20, 24))
+
+
+def settled(name, model, x):
+    target = best(model, x)
+    return name, model, x, target
+
+
+def vit(name, model, x, target):
     maps = {}
     maps["saliency"] = CaptumSaliency(model).attribute(x, target=target).amax(1, keepdim=True)
     maps["inputxgradient"] = InputXGradient(model).attribute(x.clone(), target=target)
@@ -322,10 +335,31 @@ def vit(name, model, x):
     save(f"{name}.rules", model, x, target, maps)
 
 
+class FusedAttend(Attend):
+    """The same attention, as one operator of opset 23 in the file."""
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        y = F.scaled_dot_product_attention(q, k, v, scale=4 / (d // self.heads) ** 0.5)
+        return self.out(y.transpose(1, 2).reshape(b, n, d))
+
+
+def fused(name, model, x):
+    """`<name>.fused.onnx`, with attention as an operator of its own; maps are those of the network that has it in parts."""
+    for layer in model.layers: layer.attend.__class__ = FusedAttend
+    path = OUT / f"{name}.fused.onnx"
+    torch.onnx.export(model, (x,), dynamo=True, opset_version=23, input_names=["ct"], output_names=["logits"]).save(str(path))
+    written = onnx.load(path)
+    assert sum(n.op_type == "Attention" for n in written.graph.node) == len(model.layers)
+    # What traces back to the program that was exported is most of the file.
+    for node in [*written.graph.node, *written.graph.input, *written.graph.output]: node.ClearField("metadata_props")
+    written.graph.ClearField("value_info")
+    onnx.save(written, path)
+
+
 if __name__ == "__main__":
     for name, model, x, target in networks():
         rules(name, model, x, target)
-    torch.manual_seed(11)
-    vit("vit2d", ViT(3, (5, 6), 8, 4), torch.rand(1, 3, 40, 48))
-    torch.manual_seed(12)
-    vit("vit3d", ViT(1, (4, 5, 6), 4, 3, token=False), torch.rand(1, 1, 16, 20, 24))
+    for name, model, x, target in transformers():
+        vit(name, model, x, target)
+        if name == "vit2d": fused(name, model, x)

@@ -13,7 +13,8 @@ struct AttentionTokens {
         guard !layers.isEmpty else {
             throw Failure(
                 .network, "method '\(title)'",
-                expected: "attention in the graph: a softmax between two products of tensors that depend on the scan",
+                expected:
+                    "attention in the graph: a softmax between two products of tensors that depend on the scan, or an Attention operator",
                 found: "none on the way to '\(scope.outputName)'",
                 remedy:
                     "Use hirescam or gradcam at a layer, or a method that maps the input: deeplift, occlusion, kernelshap."
@@ -35,17 +36,30 @@ struct AttentionTokens {
 
     /// Weights as `[windows, heads, queries, keys]`.
     func weights(_ layer: AttentionLayer) throws -> Tensor<Float> {
-        let tensor = try question.recording.tensor(layer.weights)
+        let tensor: Tensor<Float> =
+            switch layer.weights {
+            case .tensor(let name): try question.recording.tensor(name)
+            case .within(let result): try AttentionOperator(result, in: question.recording).weights
+            }
         return tensor.reshaped([layer.windows, layer.heads, layer.queries, layer.keys])
     }
 
     /// The target's gradient with respect to the weights of every given layer, each as `[windows, heads, queries, keys]`.
     func gradients(_ layers: [AttentionLayer]) throws -> [Tensor<Float>] {
         let target = question.target
-        let names = layers.map(\.weights)
-        let found = try question.recording.pullback(seeds: [target.tensor: target.seed], to: names)
-        return layers.map {
-            found[$0.weights]!.reshaped([$0.windows, $0.heads, $0.queries, $0.keys])
+        func place(_ layer: AttentionLayer) -> String {
+            switch layer.weights {
+            case .tensor(let name), .within(let name): name
+            }
+        }
+        let found = try question.recording.pullback(
+            seeds: [target.tensor: target.seed], to: layers.map(place))
+        return try layers.map { layer in
+            var gradient = found[place(layer)]!
+            if case .within(let result) = layer.weights {
+                gradient = try AttentionOperator(result, in: question.recording).gradient(ofWeightsFrom: gradient)
+            }
+            return gradient.reshaped([layer.windows, layer.heads, layer.queries, layer.keys])
         }
     }
 

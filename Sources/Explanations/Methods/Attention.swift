@@ -28,7 +28,7 @@ public struct Attention: ExplanationMethod {
     public func layers(_ scope: NetworkScope) throws -> MethodLayers {
         let layers = try AttentionTokens.layers(scope, for: Self.descriptor.title)
         let chosen = try AttentionTokens.layer(layer, of: layers, for: Self.descriptor.title)
-        return MethodLayers(maps: [chosen.stream], kept: [chosen.weights, chosen.values])
+        return MethodLayers(maps: [chosen.stream], kept: chosen.kept)
     }
 
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
@@ -75,7 +75,7 @@ public struct AttentionRollout: ExplanationMethod {
     public func layers(_ scope: NetworkScope) throws -> MethodLayers {
         let layers = try AttentionTokens.layers(scope, for: Self.descriptor.title)
         try TokenMatrix.check(layers, for: Self.descriptor.title)
-        return MethodLayers(maps: [layers[0].stream], kept: layers.map(\.weights) + [layers[0].values])
+        return MethodLayers(maps: [layers[0].stream], kept: layers.flatMap(\.kept))
     }
 
     public func explain(_ question: Question, at tap: String) throws -> AttributionMap {
@@ -125,7 +125,7 @@ public struct AttentionGradient: ExplanationMethod {
 
     public func layers(_ scope: NetworkScope) throws -> MethodLayers {
         let layers = try chosen(AttentionTokens.layers(scope, for: Self.descriptor.title))
-        let kept = layers.flatMap { [$0.weights, $0.values] }
+        let kept = layers.flatMap(\.kept)
         return MethodLayers(maps: Self.rolls(layers) ? [layers[0].stream] : layers.map(\.stream), kept: kept)
     }
 

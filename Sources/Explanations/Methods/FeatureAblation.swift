@@ -29,10 +29,10 @@ public struct FeatureAblation: ExplanationMethod {
         let order = (0..<count).sorted {
             (parts.segmentation.sizes[$0], $1) > (parts.segmentation.sizes[$1], $0)
         }
-        for part in order {
-            let score = try budget.evaluate { try parts.score(showing: (0..<count).map { $0 != part }) }
-            guard let score else { break }
-            falls[part] = question.target.score - score
+        try budget.scores(question, count: count) { number in
+            parts.input(showing: (0..<count).map { $0 != order[number] })
+        } take: { number, score in
+            falls[order[number]] = question.target.score - score
         }
         return parts.map(
             falls, notes: budget.notes, figures: ["evaluations": Double(budget.evaluations)],

@@ -62,17 +62,21 @@ public struct Occlusion: ExplanationMethod {
         }
         var fall = [Double](repeating: 0, count: extents.elementCount)
         var covers = [Int](repeating: 0, count: extents.elementCount)
-        let budget = Budget(seconds: seconds, planned: starts.map(\.count).elementCount)
-        for window in Odometer(starts.map(\.count)) {
-            let corner = window.enumerated().map { starts[$0.offset][$0.element] }
-            var mask = [Float](repeating: 1, count: extents.elementCount)
-            let places = Odometer(zip(sizes, extents).map { min($0, $1) }).map { offset in
+        let windows = Array(Odometer(starts.map(\.count)))
+        let budget = Budget(seconds: seconds, planned: windows.count)
+        let offsets = Array(Odometer(zip(sizes, extents).map { min($0, $1) }))
+        func places(_ window: Int) -> [Int] {
+            let corner = windows[window].enumerated().map { starts[$0.offset][$0.element] }
+            return offsets.map { offset in
                 zip(zip(offset, corner), extents).reduce(0) { $0 * $1.1 + $1.0.0 + $1.0.1 }
             }
-            for place in places { mask[place] = 0 }
-            let score = try budget.evaluate { try question.score(of: question.masked(by: mask, fill: cover)) }
-            guard let score else { break }
-            for place in places {
+        }
+        try budget.scores(question, count: windows.count) { window in
+            var mask = [Float](repeating: 1, count: extents.elementCount)
+            for place in places(window) { mask[place] = 0 }
+            return question.masked(by: mask, fill: cover)
+        } take: { window, score in
+            for place in places(window) {
                 fall[place] += question.target.score - score
                 covers[place] += 1
             }

@@ -49,15 +49,17 @@ public struct RISE: ExplanationMethod {
         var sums = weighted
         var scores: [Double] = []
         let budget = Budget(seconds: seconds, planned: masks)
-        for _ in 0..<masks {
+        // Masks whose score is awaited.
+        var seen: [Int: [Float]] = [:]
+        try budget.scores(question, count: masks, least: 2) { number in
             let coarse = (0..<grid.elementCount).map { _ in random.uniform() < keep ? Float(1) : 0 }
             // The coarse mask's voxel 0 lies up to one cell before the input's: that is the random shift.
             let centre = cell.map { -random.uniform() * $0 }
             let mask = question.onInput(coarse, shape: grid, jump: cell, centre: centre)
-            let score = try budget.evaluate(least: 2) {
-                try question.score(of: question.masked(by: mask, fill: hidden))
-            }
-            guard let score else { break }
+            seen[number] = mask
+            return question.masked(by: mask, fill: hidden)
+        } take: { number, score in
+            let mask = seen.removeValue(forKey: number)!
             scores.append(score)
             for index in mask.indices {
                 weighted[index] += score * Double(mask[index])

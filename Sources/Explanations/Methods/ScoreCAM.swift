@@ -21,16 +21,16 @@ public struct ScoreCAM: ExplanationMethod {
         let channels = activation.shape[1]
         let size = activation.count / max(1, channels)
         var scores: [Double] = []
-        for channel in 0..<channels {
+        let budget = Budget(seconds: 0, planned: channels)
+        try budget.scores(question, count: channels, least: channels) { channel in
             let map = activation.withUnsafeBuffer { Array($0[channel * size..<(channel + 1) * size]) }
             let (low, high) = (map.min() ?? 0, map.max() ?? 0)
             // A constant channel masks nothing out and nothing in.
-            guard high > low else {
-                scores.append(try question.score(of: Tensor(shape: input.shape, repeating: 0)))
-                continue
-            }
+            guard high > low else { return Tensor(shape: input.shape, repeating: 0) }
             let mask = question.onInput(map.map { ($0 - low) / (high - low) }, of: tap)
-            scores.append(try question.score(of: question.masked(by: mask)))
+            return question.masked(by: mask)
+        } take: { _, score in
+            scores.append(score)
         }
         let highest = scores.max() ?? 0
         let powers = scores.map { exp($0 - highest) }

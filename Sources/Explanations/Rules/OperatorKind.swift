@@ -18,6 +18,8 @@ enum OperatorKind: Sendable {
     /// Brings rows to mean 0 and variance 1.
     case normalization
     case softmax
+    /// A softmax and two products in one.
+    case attention
     case other
 
     init(type: String) { self = Self.byType[type] ?? .other }
@@ -53,7 +55,7 @@ enum OperatorKind: Sendable {
                 ]
             ),
             (.normalization, ["LayerNormalization", "InstanceNormalization", "GroupNormalization"]),
-            (.softmax, ["Softmax", "LogSoftmax"]),
+            (.softmax, ["Softmax", "LogSoftmax"]), (.attention, ["Attention"]),
         ]
         var table: [String: OperatorKind] = [:]
         for (kind, types) in groups { for type in types { table[type] = kind } }

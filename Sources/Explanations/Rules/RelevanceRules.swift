@@ -58,6 +58,11 @@ struct RelevanceRules {
             return call.wanted[0] ? handedThrough(call, to: 0) : call.inputs.map { _ in nil }
         case .sum: return try sum(call, node)
         case .normalization: return try normalization(call, node)
+        case .attention:
+            // The weights are a gate: all goes to the values.
+            var values = call
+            values.wanted = call.wanted.indices.map { call.wanted[$0] && ($0 == 2 || $0 == 5) }
+            return try shares(values, node, of: output(call))
         case .other: return try shares(call, node, of: output(call))
         }
     }

@@ -35,7 +35,7 @@ struct RescaleRules {
                 ? try alongTheLine(call, node) : try node.operation.pullback(call)
         case .maximum: return try maximum(call, node)
         case .pointwise: return try rescale(call, node)
-        case .normalization, .softmax, .other: return try alongTheLine(call, node)
+        case .normalization, .softmax, .attention, .other: return try alongTheLine(call, node)
         }
     }
 

@@ -1,6 +1,7 @@
 import Dispatch
 import Failures
 import Networks
+import Tensors
 
 /// How long a method may go on asking the network; what it has when it must end is its answer.
 final class Budget {
@@ -25,6 +26,31 @@ final class Budget {
     ///
     /// - Throws: the request to stop itself, when fewer than `least` evaluations have been made: nothing can be said yet.
     func evaluate(least: Int = 1, _ body: () throws -> Double) throws -> Double? {
+        try evaluate(1, least: least) { [try body()] }?[0]
+    }
+
+    /// The scores of so many inputs, several in one forward pass where the network allows it; it ends early when time is over or a stop
+    /// was asked for.
+    ///
+    /// - Parameters:
+    ///   - make: the input of each number; called in order, and once.
+    ///   - take: what is done with each score, in order.
+    func scores(
+        _ question: Question, count: Int, least: Int = 1, make: (Int) -> Tensor<Float>,
+        take: (_ number: Int, _ score: Double) -> Void
+    ) throws {
+        var next = 0
+        while next < count {
+            let numbers = next..<min(count, next + question.batch)
+            let inputs = numbers.map(make)
+            let found = try evaluate(numbers.count, least: least) { try question.scores(of: inputs) }
+            guard let found else { return }
+            for (number, score) in zip(numbers, found) { take(number, score) }
+            next = numbers.upperBound
+        }
+    }
+
+    private func evaluate(_ count: Int, least: Int, _ body: () throws -> [Double]) throws -> [Double]? {
         if isOver { return nil }
         if limit > 0, evaluations >= least,
             Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 >= limit
@@ -33,9 +59,9 @@ final class Budget {
             return nil
         }
         do {
-            let score = try body()
-            evaluations += 1
-            return score
+            let scores = try body()
+            evaluations += count
+            return scores
         } catch let failure as Failure where failure.kind == .interrupted && evaluations >= least {
             isOver = true
             isInterrupted = true

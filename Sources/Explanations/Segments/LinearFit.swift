@@ -11,7 +11,7 @@ struct LinearFit {
         explained >= 0.5
             ? []
             : [
-                "the linear model explains little of the target (R² \(explained.rounded(toPlaces: 2))): take more samples or fewer parts"
+                "a linear model explains little of the target (R² \(explained.rounded(toPlaces: 2))): parts work together here, and one number for each tells half of it"
             ]
     }
 
@@ -19,9 +19,10 @@ struct LinearFit {
     ///
     /// - Parameters:
     ///   - rows: one row of `x` an observation.
-    ///   - groups: the group of each observation, for standard errors.
+    ///   - groups: the group of each observation, for standard errors; nil for observations that are not left to chance.
+    ///   - scores: what the values were made of: the variance that is to be explained.
     /// - Returns: nil where the columns determine no coefficients.
-    init?(rows: [[Double]], values: [Double], weights: [Double], ridge: [Double], groups: [Int]) {
+    init?(rows: [[Double]], values: [Double], weights: [Double], ridge: [Double], groups: [Int?], scores: [Double]) {
         guard let width = rows.first?.count else { return nil }
         var normal = [Double](repeating: 0, count: width * width)
         var right = [Double](repeating: 0, count: width)
@@ -39,22 +40,28 @@ struct LinearFit {
         guard let factor = Cholesky(normal, size: width) else { return nil }
         let solution = factor.solve(right)
         coefficients = solution
-        let mean = zip(values, weights).reduce(0) { $0 + $1.0 * $1.1 } / max(weights.reduce(0, +), 1e-300)
+        let mean = zip(scores, weights).reduce(0) { $0 + $1.0 * $1.1 } / max(weights.reduce(0, +), 1e-300)
         var rest = 0.0
         var all = 0.0
-        var scores: [Int: [Double]] = [:]
+        var sums: [Int: [Double]] = [:]
         for (index, row) in rows.enumerated() {
             let residual = values[index] - zip(row, solution).reduce(0) { $0 + $1.0 * $1.1 }
             rest += weights[index] * residual * residual
-            all += weights[index] * (values[index] - mean) * (values[index] - mean)
-            var sum = scores[groups[index]] ?? [Double](repeating: 0, count: width)
+            all += weights[index] * (scores[index] - mean) * (scores[index] - mean)
+            guard let group = groups[index] else { continue }
+            var sum = sums[group] ?? [Double](repeating: 0, count: width)
             for a in 0..<width { sum[a] += weights[index] * row[a] * residual }
-            scores[groups[index]] = sum
+            sums[group] = sum
         }
         explained = all > 0 ? 1 - rest / all : 1
+        // Beside observations that are certain the random ones need not cancel out: their mean is no chance.
+        var centre = [Double](repeating: 0, count: width)
+        let ordered = sums.sorted { $0.key < $1.key }.map(\.value)
+        for sum in ordered { for a in 0..<width { centre[a] += sum[a] / Double(ordered.count) } }
         var variances = [Double](repeating: 0, count: width)
-        for score in scores.sorted(by: { $0.key < $1.key }).map(\.value) {
-            for (index, value) in factor.solve(score).enumerated() { variances[index] += value * value }
+        for sum in ordered {
+            let deviation = zip(sum, centre).map { $0 - $1 }
+            for (index, value) in factor.solve(deviation).enumerated() { variances[index] += value * value }
         }
         standardErrors = variances.map { $0.squareRoot() }
     }

@@ -31,6 +31,32 @@ public struct Segmentation: Sendable {
         self.sizes = sizes
     }
 
+    /// The mean of `values` over each part.
+    func means(_ values: [Float]) -> [Float] {
+        var sums = [Double](repeating: 0, count: count)
+        for (part, value) in zip(parts, values) { sums[Int(part)] += Double(value) }
+        return zip(sums, sizes).map { Float($0 / Double($1)) }
+    }
+
+    /// The mean of `values` over the places of other parts that border on each part.
+    func borderMeans(_ values: [Float], shape: [Int]) -> [Float] {
+        let strides = shape.rowMajorStrides
+        var sums = [Double](repeating: 0, count: count)
+        var places = [Double](repeating: 0, count: count)
+        for axis in shape.indices {
+            for index in parts.indices where index / strides[axis] % shape[axis] + 1 < shape[axis] {
+                let next = index + strides[axis]
+                let (a, b) = (Int(parts[index]), Int(parts[next]))
+                if a == b { continue }
+                sums[a] += Double(values[next])
+                sums[b] += Double(values[index])
+                places[a] += 1
+                places[b] += 1
+            }
+        }
+        return zip(sums, places).map { $1 > 0 ? Float($0 / $1) : 0 }
+    }
+
     /// One number a part, at every place of it.
     func spread(_ values: [Double], shape: [Int]) -> Tensor<Float> {
         let numbers = values.map { Float($0) }
@@ -44,10 +70,16 @@ public struct ScanRegions: Sendable {
     public var labels: Volume?
     /// Finds the patient's body; asked only when something needs it.
     public var body: (@Sendable () -> Mask?)?
+    /// Other scans, prepared for the network: what the scan is compared with. Asked only when something needs them.
+    public var references: (@Sendable () throws -> [Tensor<Float>])?
 
-    public init(labels: Volume? = nil, body: (@Sendable () -> Mask?)? = nil) {
+    public init(
+        labels: Volume? = nil, body: (@Sendable () -> Mask?)? = nil,
+        references: (@Sendable () throws -> [Tensor<Float>])? = nil
+    ) {
         self.labels = labels
         self.body = body
+        self.references = references
     }
 
     public static let none = ScanRegions()
@@ -59,13 +91,14 @@ struct SegmentOptions: Sendable {
         MethodOption(
             "segments", .choice(["supervoxels", "labels"]), standard: .word("supervoxels"),
             "what is hidden and shown: supervoxels of the body, or the regions of the label map"),
-        MethodOption("count", .integer(2...5000), standard: .number(64), "supervoxels, about"),
+        MethodOption("count", .integer(2...5000), standard: .number(48), "supervoxels, about"),
         MethodOption(
             "compactness", .number(0.001...100), standard: .number(0.3),
             "weight of distance against grey value: small follows edges, large makes cubes"),
         MethodOption(
-            "fill", .choice(["minimum", "mean", "zero", "own"]), standard: .word("minimum"),
-            "what hidden parts show: the scan's lowest value, its mean, 0, or the part's own mean"),
+            "fill", .choice(["auto", "own", "around", "minimum", "mean", "zero"]), standard: .word("auto"),
+            "what hidden parts show: their own mean, the mean of what borders on them, the scan's lowest value, its mean, or 0; auto is own for supervoxels, around for labels"
+        ),
     ]
 
     private let kind: String
@@ -103,7 +136,8 @@ struct SegmentOptions: Sendable {
                 .usage, "method '\(title)'", expected: "at least two parts to hide and show",
                 found: "\(segmentation.count)", remedy: "Give a label map with a region, or a larger count.")
         }
-        return HiddenParts(question, segmentation, fill: fill)
+        let standard = kind == "labels" ? "around" : "own"
+        return HiddenParts(question, segmentation, fill: fill == "auto" ? standard : fill)
     }
 
     private static func whole(_ value: Float) -> Int { abs(value) < 1e9 ? Int(value.rounded()) : 0 }
@@ -112,7 +146,7 @@ struct SegmentOptions: Sendable {
 /// A scan of which any parts can be hidden.
 struct HiddenParts {
     let segmentation: Segmentation
-    private let question: Question
+    let question: Question
     private let shown: Tensor<Float>
     private let hidden: Tensor<Float>
 
@@ -123,15 +157,13 @@ struct HiddenParts {
         let size = segmentation.parts.count
         let values = shown.values
         switch fill {
-        case "own":
+        case "own", "around":
             var means = values
             for channel in 0..<max(1, values.count / max(1, size)) {
-                var sums = [Double](repeating: 0, count: segmentation.count)
-                for place in 0..<size { sums[Int(segmentation.parts[place])] += Double(values[channel * size + place]) }
-                for place in 0..<size {
-                    let part = Int(segmentation.parts[place])
-                    means[channel * size + place] = Float(sums[part] / Double(segmentation.sizes[part]))
-                }
+                let own = Array(values[channel * size..<(channel + 1) * size])
+                let spatial = question.inputLayout.spatial
+                let found = fill == "own" ? segmentation.means(own) : segmentation.borderMeans(own, shape: spatial)
+                for place in 0..<size { means[channel * size + place] = found[Int(segmentation.parts[place])] }
             }
             hidden = Tensor(shape: shown.shape, values: means)
         case "mean":
@@ -141,8 +173,8 @@ struct HiddenParts {
         }
     }
 
-    /// The target's scalar when only the given parts are shown.
-    func score(showing: [Bool]) throws -> Double {
+    /// The scan of which only the given parts are shown, in the network's own layout.
+    func input(showing: [Bool]) -> Tensor<Float> {
         let parts = segmentation.parts
         let size = parts.count
         let seen = shown.withUnsafeBuffer { shown in
@@ -154,8 +186,11 @@ struct HiddenParts {
                 }
             }
         }
-        return try question.score(of: question.inputLayout.replacing(question.input, by: seen))
+        return question.inputLayout.replacing(question.input, by: seen)
     }
+
+    /// The target's scalar when only the given parts are shown.
+    func score(showing: [Bool]) throws -> Double { try question.score(of: input(showing: showing)) }
 
     /// A map of one number a part, with a table of the parts.
     func map(

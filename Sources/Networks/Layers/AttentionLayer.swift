@@ -3,13 +3,23 @@ import Tensors
 
 /// One attention of a network: weights from a softmax over products of queries and keys, by which values are summed.
 public struct AttentionLayer: Sendable {
-    /// The softmax.
+    /// Where the weights are.
+    public enum Weights: Sendable, Hashable {
+        /// In a tensor of the graph.
+        case tensor(String)
+        /// Inside an `Attention` operator (opset 23), by its result: to be computed from its operands.
+        case within(result: String)
+    }
+
+    /// The softmax, or the operator that holds it.
     public let node: String
     /// The PyTorch module that it was exported from, where the file tells.
     public let modulePath: String?
-    /// Tensor of the weights: `[windows, heads, queries, keys]`, or `[heads, queries, keys]`.
-    public let weights: String
+    public let weights: Weights
+    /// Of the weights: `[windows, heads, queries, keys]`, or `[heads, queries, keys]`.
     public let shape: [Int]
+    /// Tensors that a recording must keep: the values, and the weights or what they are computed from.
+    public let kept: [String]
     /// Tensor of the values that are summed.
     public let values: String
     public let valuesShape: [Int]
@@ -31,7 +41,8 @@ public struct AttentionLayer: Sendable {
 
 extension Network {
     /// The attentions on the way to an output (the first when nil), in the order of computation, by their form in the graph: a softmax
-    /// between two products of tensors that both carry data, whoever exported it and whatever it is called.
+    /// between two products of tensors that both carry data, whoever exported it and whatever it is called; or an operator that is
+    /// all of that.
     ///
     /// - Throws: as ``head(of:inputShapes:)``. A network without attention gives an empty list.
     public func attentionLayers(
@@ -41,8 +52,33 @@ extension Network {
         let logits = tensorIDs[try logits(of: output, analysis).tensor]!
         let path = Path(self, from: [tensorIDs[analysis.positions.input]!], to: [logits])
         return path.nodes.compactMap { index in
-            nodes[index].type == "Softmax" ? attention(nodes[index], analysis) : nil
+            switch nodes[index].type {
+            case "Softmax": attention(nodes[index], analysis)
+            case "Attention": attention(operator: nodes[index], analysis)
+            default: nil
+            }
         }
+    }
+
+    /// Scores and softmax in one operator. One that looks back at tokens of earlier calls is no attention among places.
+    private func attention(operator node: Node, _ analysis: Analysis) -> AttentionLayer? {
+        guard node.inputIDs.count >= 3, let queries = node.inputIDs[0], let values = node.inputIDs[2],
+            let result = node.outputIDs[0], analysis.carriesData(queries), analysis.carriesData(values),
+            let queriesShape = analysis.values[queries]?.shape, let valuesShape = analysis.values[values]?.shape,
+            queriesShape.count == valuesShape.count, node.inputIDs.dropFirst(4).allSatisfy({ $0 == nil }),
+            let stream = stream(of: values, analysis)
+        else { return nil }
+        // `[batch, heads, tokens, size]`, or `[batch, tokens, heads · size]`.
+        let isFlat = queriesShape.count == 3
+        let heads = isFlat ? node.description.attributes.int("q_num_heads") ?? 1 : queriesShape[1]
+        let axis = isFlat ? 1 : 2
+        return AttentionLayer(
+            node: node.name, modulePath: node.modulePath, weights: .within(result: tensorNames[result]),
+            shape: [queriesShape[0], heads, queriesShape[axis], valuesShape[axis]],
+            kept: (node.inputIDs.compactMap { $0 } + [result]).map { tensorNames[$0] },
+            values: tensorNames[values], valuesShape: valuesShape, keyAxis: axis, stream: tensorNames[stream.id],
+            leadingTokens: stream.field.tokens?.first ?? 0,
+            placedTokens: stream.field.axes.map(\.extent).reduce(1, *))
     }
 
     private static let productTypes: Set<String> = ["MatMul", "Einsum"]
@@ -56,8 +92,9 @@ extension Network {
             valuesShape[keyAxis] == shape[shape.count - 1], let stream = stream(of: values, analysis)
         else { return nil }
         return AttentionLayer(
-            node: softmax.name, modulePath: softmax.modulePath, weights: tensorNames[weights], shape: shape,
-            values: tensorNames[values], valuesShape: valuesShape, keyAxis: keyAxis, stream: tensorNames[stream.id],
+            node: softmax.name, modulePath: softmax.modulePath, weights: .tensor(tensorNames[weights]), shape: shape,
+            kept: [tensorNames[weights], tensorNames[values]], values: tensorNames[values], valuesShape: valuesShape,
+            keyAxis: keyAxis, stream: tensorNames[stream.id],
             leadingTokens: stream.field.tokens?.first ?? 0,
             placedTokens: stream.field.axes.map(\.extent).reduce(1, *))
     }

@@ -90,6 +90,12 @@ struct Tracer {
             case "MatMul": return product(shape)
             case "Gemm": return generalProduct(shape)
             case "Einsum": return einsum(shape)
+            case "Attention":
+                // Every token keeps its place and sees all others.
+                guard position == 0, shape == self.shape(0) else { return lost("is not followed to this output") }
+                return edit { trace in
+                    for axis in trace.axes { trace.whole.formUnion(axis.digits.compactMap(\.axis)) }
+                }
             case "Expand": return elementwise(shape, operands: [0])
             case "Tile": return tiled(shape)
             case let type where type.hasPrefix("Reduce") || type == "ArgMax" || type == "ArgMin": return reduced(shape)

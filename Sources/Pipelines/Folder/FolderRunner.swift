@@ -9,6 +9,8 @@ public enum RunEvent: Sendable {
     /// Nothing has changed since it was last done.
     case scanSkipped(FoundScan)
     case scanDone(FoundScan, ScanReport)
+    /// A stop was asked for in the midst of sampling: the best so far was written.
+    case scanStopped(FoundScan, ScanReport)
     case scanFailed(FoundScan, Failure)
     /// Scans get what had to wait for the folder's scale: overlays drawn on it (`drawsPictures`), and the scale in their pages.
     case finishing(scans: Int, drawsPictures: Bool)
@@ -68,7 +70,8 @@ struct FolderRunner: Sendable {
                 state.withLock { $0.outcomes[index] = outcome }
                 switch outcome {
                 case .success(.skipped): observe(.scanSkipped(scan))
-                case .success(.done(let report)): observe(.scanDone(scan, report))
+                case .success(.done(let report)):
+                    observe(report.isPartial ? .scanStopped(scan, report) : .scanDone(scan, report))
                 case .failure(let failure): observe(.scanFailed(scan, failure))
                 }
             }
@@ -92,7 +95,9 @@ struct FolderRunner: Sendable {
         for (scan, outcome) in zip(scans, outcomes) {
             switch outcome {
             case .success(.skipped): summary.skipped += 1
-            case .success(.done): summary.done += 1
+            case .success(.done(let report)):
+                // The best so far is there to be seen, but the scan is to be done again.
+                if report.isPartial { summary.stopped += 1 } else { summary.done += 1 }
             case .failure(let failure): summary.failed.append((scan, failure))
             case nil: summary.stopped += 1
             }

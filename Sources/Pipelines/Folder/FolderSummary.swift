@@ -40,7 +40,9 @@ struct FolderSummary {
             switch outcome {
             case .success(.done(let report)):
                 return Line(
-                    scan: scan, status: "done", problem: nil, results: Self.results(in: job.folder(of: scan)),
+                    scan: scan, status: report.isPartial ? "partial" : "done",
+                    problem: report.isPartial ? "stopped early: the best so far was written" : nil,
+                    results: Self.results(in: job.folder(of: scan)),
                     timings: report.timings)
             case .success(.skipped):
                 return Line(

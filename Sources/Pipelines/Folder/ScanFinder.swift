@@ -112,7 +112,8 @@ public struct ScanFinder {
         return folder.isEmpty ? name : "\(folder)/\(name)"
     }
 
-    static let extensions = [".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img", ".png", ".jpeg", ".jpg"]
+    static let extensions =
+        [".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img"] + PictureName.extensions.map { ".\($0)" }
 
     /// A file's name without the extension of a scan or an image.
     public static func stem(ofFile name: String) -> String {

@@ -29,6 +29,8 @@ public struct Plan: Sendable {
     public let viewers: [Viewer]
     /// What was decided because nobody said otherwise, and how to say it.
     public let assumptions: [String]
+    /// Scans that the explained ones are compared with, if there are any.
+    let references: ReferenceScans?
     /// Everything that matters for the results; its hash is in every ledger.
     public let settings: JSON
     public let settingsHash: String
@@ -114,9 +116,11 @@ public struct Plan: Sendable {
                 remedy: "Overlays on the folder's scale are drawn from the written heatmaps.")
         }
         self.assumptions = assumptions
+        references = try words.input.references.map { try ReferenceScans(words.resolve($0), words.input) }
         settings = Self.settings(
             words, explainer: explainer, preparation: preparation, drawing: drawing, heatmaps: heatmaps,
-            encoding: encoding, drawsOverlays: drawsOverlays, writesPage: writesPage, viewers: viewers)
+            encoding: encoding, drawsOverlays: drawsOverlays, writesPage: writesPage, viewers: viewers,
+            references: references)
         settingsHash = SHA256.hex(settings.serialized(pretty: false))
     }
 
@@ -200,7 +204,7 @@ public struct Plan: Sendable {
     private static func settings(
         _ words: PipelineFile, explainer: Explainer, preparation: PreparationPlan, drawing: Drawing,
         heatmaps: [ExportSettings.HeatmapGrid], encoding: NIfTIWriter.Encoding, drawsOverlays: Bool,
-        writesPage: Bool, viewers: [Viewer]
+        writesPage: Bool, viewers: [Viewer], references: ReferenceScans?
     ) -> JSON {
         let methods: [JSON] = (words.methods ?? []).map { choice in
             .object(
@@ -217,9 +221,10 @@ public struct Plan: Sendable {
         // One member at a time: as a single literal this is more than the type checker unravels in reasonable time.
         let volume: JSON = words.input.volume.map { .number($0) } ?? .null
         let labelValues: JSON = words.input.labelValues.map { .numbers($0.map(Double.init)) } ?? .null
-        let input: [(String, JSON)] = [
+        var input: [(String, JSON)] = [
             ("volume", volume), ("labels", .text(words.input.labels)), ("labelValues", labelValues),
         ]
+        if let references { input.append(("references", .array(references.hashes.map { .text($0) }))) }
         let classes: [JSON] = (words.network.classes ?? []).map { .text($0) }
         let network: [(String, JSON)] = [
             ("input", .text(explainer.inputName)), ("output", .text(explainer.outputName)), ("inputs", .object(inputs)),

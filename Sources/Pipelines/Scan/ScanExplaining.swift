@@ -29,7 +29,8 @@ extension ScanWorker {
                 remedy: "Name it with --labels or the pipeline's input.labels.")
         }
         let mask = needsMask ? mask : nil
-        let regions = ScanRegions(labels: labels) { body.mask }
+        var regions = ScanRegions(labels: labels) { body.mask }
+        if let references = plan.references { regions.references = { [plan] in try references.tensors(plan) } }
         if inputs.count == 1 {
             let found = try watch.time("explain") {
                 try plan.explainer.explain(inputs[0], plan.request, mask: mask, regions: regions) { [stop] in
@@ -71,20 +72,39 @@ extension ScanWorker {
         }
         var stack: [ScanExplanation] = []
         for input in inputs {
-            try stop.check()
-            stack.append(
-                try plan.explainer.explain(input, request, mask: mask, regions: regions) { [stop] in stop.isMade })
+            // A slice that was cut short ends the stack.
+            if let last = stack.last, last.explanations.contains(where: \.isPartial) { break }
+            do {
+                try stop.check()
+                stack.append(
+                    try plan.explainer.explain(input, request, mask: mask, regions: regions) { [stop] in stop.isMade })
+            } catch let failure as Failure where failure.kind == .interrupted {
+                // What is dear is given as far as it came; the rest is as quickly done again.
+                let isDear = stack.first?.explanations.contains { $0.method.samples } ?? false
+                guard isDear else { throw failure }
+                break
+            }
         }
         try checkClasses(stack[0].answer)
-        let seen = try SliceStack.grid(of: stack.map(\.seen))
-        let explanations = try stack[0].explanations.indices.map { number in
+        let isPartial = stack.count < inputs.count || stack.contains { $0.explanations.contains(where: \.isPartial) }
+        if isPartial {
+            notes.append(
+                "ended in slice \(stack.count) of \(inputs.count): a stop was asked for; heat in slices after it is 0")
+        }
+        let seen = try SliceStack.grid(of: inputs.map(\.grid))
+        // A slice that was cut short has the methods before the one that it was cut short in.
+        let explanations = try (0..<stack.map(\.explanations.count).min()!).map { number in
             let slices = stack.map { $0.explanations[number] }
             // The slice that speaks loudest for the target stands for the scan's score.
             let strongest = slices.max { $0.target.score < $1.target.score }!
-            let maps = try slices[0].maps.indices.map { tap in try SliceStack.stack(slices.map { $0.maps[tap] }) }
+            let maps = try slices[0].maps.indices.map { tap in
+                let found = slices.map { $0.maps[tap] }
+                return try TapMap.stacked(found + inputs.dropFirst(found.count).map { try found[0].blank(on: $0) })
+            }
             return Explanation(
                 method: slices[0].method, options: slices[0].options, target: strongest.target, maps: maps,
-                notes: Self.tally(slices.flatMap(\.notes), of: slices.count), figures: strongest.figures)
+                notes: Self.tally(slices.flatMap(\.notes), of: slices.count), figures: strongest.figures,
+                isPartial: isPartial, matrices: strongest.matrices)
         }
         let answers = stack.map { Self.describe($0.answer) }
         let chosen = explanations.first.flatMap { first in
@@ -167,13 +187,13 @@ extension ScanWorker {
     }
 }
 
-extension SliceStack {
-    /// One map of one tap for the whole stack.
-    static func stack(_ maps: [TapMap]) throws -> TapMap {
-        let first = maps[0]
-        let shape = [maps.count] + first.values.shape
+extension TapMap {
+    /// No heat, where the map of another slice would lie.
+    fileprivate func blank(on input: PreparedInput) throws -> TapMap {
+        let zeros = Tensor<Float>(shape: values.shape, repeating: 0)
         return TapMap(
-            tap: first.tap, values: Tensor(shape: shape, values: maps.flatMap { $0.values.values }),
-            volume: try stack(maps.map(\.volume)), jump: first.jump, centre: first.centre)
+            tap: tap, values: zeros,
+            volume: try input.volume(fromTensorSpatial: zeros.values, shape: zeros.shape, jump: jump, centre: centre),
+            jump: jump, centre: centre)
     }
 }

@@ -3,6 +3,16 @@ import Foundation
 import Rendering
 import Volumes
 
+/// Names of image files.
+public enum PictureName {
+    public static let extensions = ["png", "jpeg", "jpg"]
+
+    /// Whether a file's name, or a pattern, is that of an image.
+    public static func isPicture(_ name: String) -> Bool {
+        extensions.contains((name as NSString).pathExtension.lowercased())
+    }
+}
+
 /// A scan or an image as read: what is explained, and what lies under the heat.
 enum ScanSource: Sendable {
     case volume(NIfTIImage)
@@ -26,9 +36,7 @@ enum ScanSource: Sendable {
         }
     }
 
-    static func isPicture(_ url: URL) -> Bool {
-        ["png", "jpg", "jpeg"].contains(url.pathExtension.lowercased())
-    }
+    static func isPicture(_ url: URL) -> Bool { PictureName.isPicture(url.lastPathComponent) }
 
     /// - Parameter volume: which one of a 4D file.
     static func read(_ url: URL, volume: Int?) throws -> ScanSource {

@@ -66,6 +66,11 @@ public enum PipelineKeys {
                     + "maps themselves are not taken as scans."),
             KeyDescription(
                 "labelValues", "list of whole numbers", standard: "all above 0", "Which values of the label map count."),
+            KeyDescription(
+                "references", "text", standard: "none",
+                "Folder of scans, or one scan, by a path relative to the pipeline file: what `expected-gradients` with "
+                    + "references=scans compares with. They are prepared as the explained scans are, and held in memory: some "
+                    + "dozens are enough."),
         ])
 
     static let network = KeyGroup(

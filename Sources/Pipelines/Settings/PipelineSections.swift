@@ -12,6 +12,8 @@ public struct InputSettings: Sendable {
     public var labels: String?
     /// Which values of the label map count; nil takes all above 0.
     public var labelValues: [Int]?
+    /// Path of a folder of scans, or of one scan, that the explained ones are compared with; relative to the pipeline file.
+    public var references: String?
 
     public init() {}
 
@@ -24,6 +26,7 @@ public struct InputSettings: Sendable {
             throw keys.wrong(
                 "labels", expected: "a name with {stem} in it", remedy: "Example: \"{stem}_mask.nii.gz\".")
         }
+        references = try keys.text("references")
         labelValues = try keys.elements("labelValues")?.map { element in
             guard let value = element.json.number, value == value.rounded(), abs(value) < 1e9 else {
                 throw KeyReader.failure(element.path, element.json, expected: "a whole number")
@@ -39,6 +42,7 @@ public struct InputSettings: Sendable {
         result.volume = volume ?? other.volume
         result.labels = labels ?? other.labels
         result.labelValues = labelValues ?? other.labelValues
+        result.references = references ?? other.references
         return result
     }
 }
