@@ -136,7 +136,7 @@ import Volumes
         let sandbox = try Sandbox(
             network: .brightness(rank: 2),
             pipeline: Sandbox.standardPipeline.replacing(
-                "[\"gradcam\"]", with: "[{ method: \"rise\", masks: 4000 }]"))
+                "[\"gradcam\"]", with: "[{ method: \"rise\", masks: 100000 }]"))
         try sandbox.addScan("a.nii.gz")
         let stop = StopRequest()
         Thread {
