@@ -1,15 +1,17 @@
 import CZlib
 import Failures
-import Volumes
 
 /// Compresses into zlib streams (RFC 1950), which a browser's `DecompressionStream("deflate")` reads and checks.
 enum Deflate {
     /// What the bytes are like.
     enum Content {
-        /// Differences of a noisy image, of which there are many: fast, and as small.
+        /// Differences of a noisy image: repeats are runs and nothing else, so none are searched for. Fast, and as small.
         case noise
         /// Anything else.
         case general
+
+        fileprivate var level: Int32 { self == .noise ? 1 : 6 }
+        fileprivate var strategy: Int32 { self == .noise ? Z_RLE : Z_DEFAULT_STRATEGY }
     }
 
     /// `bytes` compressed; the same bytes every time.
@@ -17,10 +19,10 @@ enum Deflate {
     /// - Parameter window: zlib's windowBits: 15 for a zlib stream, −15 for bare deflate.
     /// - Throws: ``Failure`` of kind `.resources` when memory is short.
     static func compress(_ bytes: [UInt8], as content: Content, window: Int32 = 15) throws -> [UInt8] {
-        if content == .noise, window == 15 { return try bytes.withUnsafeBytes(FastDeflate.zlib) }
         var stream = z_stream()
         let status = deflateInit2_(
-            &stream, 6, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+            &stream, content.level, Z_DEFLATED, window, 8, content.strategy, ZLIB_VERSION,
+            Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
             throw Failure(.resources, "deflate", expected: "memory to compress", found: "none left")
         }
