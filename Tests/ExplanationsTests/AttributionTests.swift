@@ -22,7 +22,23 @@ import Volumes
 
     @Test(arguments: cases) func matchesTheReference(_ test: ReferenceMapTests.Case) throws {
         let (reference, explainer) = try Self.network(test.network)
-        let words = test.map.split(separator: " ").map(String.init)
+        try check(test.map, reference, explainer)
+    }
+
+    /// The same network with attention as an operator of its own (opset 23) has the maps of the one that has it in parts.
+    @Test func attentionIsFoundInItsOperator() throws {
+        let (reference, _) = try Self.network("vit2d")
+        let explainer = try Explainer(
+            network: Network(contentsOf: Fixtures.reference("explanations/vit2d.fused.onnx")))
+        let layers = try explainer.network.attentionLayers()
+        #expect(layers.count == 3 && layers.allSatisfy { $0.heads == 3 && $0.keys == 31 && $0.leadingTokens == 1 })
+        let maps = Self.cases.filter { $0.network == "vit2d" && $0.map.hasPrefix("attention") }.map(\.map)
+        #expect(maps.count >= 3)
+        for map in maps { try check(map, reference, explainer) }
+    }
+
+    private func check(_ name: String, _ reference: SafeTensors, _ explainer: Explainer) throws {
+        let words = name.split(separator: " ").map(String.init)
         var options: [String: OptionValue] = [:]
         for word in words.dropFirst() {
             let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
@@ -35,9 +51,9 @@ import Volumes
                 methods: [MethodChoice(words[0], options: options)], taps: ["last-spatial"], targets: [.index(target)]))
         #expect(relativeError(result.answer.logits, reference.float("output")!) < 1e-5)
         let map = result.explanations[0].maps[0].values
-        let expected = reference.float("map \(test.map)")!
+        let expected = reference.float("map \(name)")!
         let error = relativeError(map.reshaped(expected.shape), expected)
-        #expect(error < 1e-4, "\(error)")
+        #expect(error < 1e-4, "\(name): \(error)")
     }
 
     static func network(_ name: String) throws -> (SafeTensors, Explainer) {
