@@ -15,7 +15,7 @@ struct Request: Decodable {
 /// A convolution of random numbers.
 struct ConvolutionRequest: Decodable {
     enum Direction: String, Decodable { case forward, backward }
-    enum Engine: String, Decodable { case ours, library }
+    enum Engine: String, Decodable { case ours, oneDNN }
 
     /// `[batch, channels, spatial…]`
     var input: [Int]

@@ -50,7 +50,7 @@ struct ConvolutionWorkload: Workload {
 
     func run() throws {
         ConvolutionEngine.accuracy = accuracy
-        ConvolutionEngine.usesLibraryOnly = request.engine == .library
+        ConvolutionEngine.usesLibraryOnly = request.engine == .oneDNN
         defer { ConvolutionEngine.usesLibraryOnly = false }
         if let call { _ = try conv.pullback(call) } else { _ = try conv.forward(inputs) }
     }

@@ -77,14 +77,22 @@ enum RunCommand: Subcommand {
             words, arguments, model: arguments[SharedOptions.model].map { URL(fileURLWithPath: $0) },
             forPictures: isForPictures)
         let folder = URL(fileURLWithPath: arguments.required(input))
-        let series = try DICOMScans.below(
-            folder, settings: plan.words.input, output: URL(fileURLWithPath: arguments.required(output)))
-        for remark in series?.remarks ?? [] { console.note("warning: \(remark.printable)") }
-        var job = try FolderJob(
-            plan: plan, input: folder, scans: series?.scans,
-            output: URL(fileURLWithPath: arguments.required(output)), only: arguments.all(only), limit: arguments[limit]
-        )
-        job.fetch = series?.fetch
+        let results = URL(fileURLWithPath: arguments.required(output))
+        func folderJob(_ scans: [FoundScan]? = nil) throws -> FolderJob {
+            try FolderJob(
+                plan: plan, input: folder, scans: scans, output: results, only: arguments.all(only),
+                limit: arguments[limit])
+        }
+        var job: FolderJob
+        do { job = try folderJob() } catch {
+            // Where no file fits there may be DICOM series.
+            guard let series = try DICOMScans.below(folder, settings: plan.words.input, output: results) else {
+                throw error
+            }
+            for remark in series.remarks { console.note("warning: \(remark.printable)") }
+            job = try folderJob(series.scans)
+            job.fetch = series.fetch
+        }
         job.jobs = arguments[jobs] ?? 1
         job.force = arguments[force]
         job.tensorboard = arguments[SharedOptions.tensorboard].map { URL(fileURLWithPath: $0) }

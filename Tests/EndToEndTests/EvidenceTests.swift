@@ -82,13 +82,8 @@ import Volumes
 
     @Test func aBestSoFarIsWrittenAndNotTakenForDone() throws {
         let sandbox = try sandbox()
-        let stop = StopRequest()
         let one = sandbox.root.appendingPathComponent("one")
-        let timer = Thread {
-            Thread.sleep(forTimeInterval: 0.7)
-            stop.make()
-        }
-        timer.start()
+        let stop = StopRequest.made(after: 0.7)
         let outcome = tomolens(
             [
                 "explain", sandbox.scans.appendingPathComponent("a.nii.gz").path, "--pipeline", sandbox.pipeline.path,
@@ -112,11 +107,7 @@ import Volumes
                 "[\"gradcam\"]", with: "[{ method: \"rise\", masks: 100000 }]"))
         try sandbox.addScan("a.nii.gz")
         try sandbox.addScan("b.nii.gz")
-        let stop = StopRequest()
-        Thread {
-            Thread.sleep(forTimeInterval: 0.7)
-            stop.make()
-        }.start()
+        let stop = StopRequest.made(after: 0.7)
         let outcome = sandbox.run(stop: stop)
         #expect(outcome.code == 130, "\(outcome.errors)")
         #expect(outcome.errors.contains("partial") && outcome.errors.contains("0 done, 2 not done"))
@@ -138,11 +129,7 @@ import Volumes
             pipeline: Sandbox.standardPipeline.replacing(
                 "[\"gradcam\"]", with: "[{ method: \"rise\", masks: 100000 }]"))
         try sandbox.addScan("a.nii.gz")
-        let stop = StopRequest()
-        Thread {
-            Thread.sleep(forTimeInterval: 1)
-            stop.make()
-        }.start()
+        let stop = StopRequest.made(after: 1)
         let outcome = sandbox.run(stop: stop)
         #expect(outcome.code == 130, "\(outcome.errors)")
         let results = try sandbox.json("a/results.json")
@@ -213,5 +200,17 @@ import Volumes
         let header = String(decoding: data[10..<10 + length], as: UTF8.self)
         #expect(header.contains("'descr': '<f4', 'fortran_order': False, 'shape': (120, 120)"))
         #expect(data.count == 10 + length + 4 * 120 * 120)
+    }
+}
+
+extension StopRequest {
+    /// A request that is made so many seconds from now.
+    fileprivate static func made(after seconds: Double) -> StopRequest {
+        let stop = StopRequest()
+        Thread {
+            Thread.sleep(forTimeInterval: seconds)
+            stop.make()
+        }.start()
+        return stop
     }
 }

@@ -10,16 +10,16 @@ import Testing
 /// Reference maps of one library: a network, an input, and what the library finds.
 private struct Peer {
     let network: String
-    let library: String
+    let peer: String
     let reference: SafeTensors
     let explainer: Explainer
     let input: PreparedInput
     let target: Target
 
-    init(_ network: String, _ library: String) throws {
+    init(_ network: String, _ peer: String) throws {
         self.network = network
-        self.library = library
-        reference = try SafeTensors(contentsOf: Fixtures.reference("explanations/\(network).\(library).safetensors"))
+        self.peer = peer
+        reference = try SafeTensors(contentsOf: Fixtures.reference("explanations/\(network).\(peer).safetensors"))
         explainer = try Explainer(network: Network(contentsOf: Fixtures.reference("explanations/\(network).onnx")))
         // Files that share the input of another one do not repeat it.
         let source =
@@ -67,10 +67,10 @@ private struct Peer {
 @Suite struct PeerReferenceTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let network: String
-        let library: String
+        let peer: String
         let key: String
         let words: String
-        var testDescription: String { "\(words) on \(network) against \(library)" }
+        var testDescription: String { "\(words) on \(network) against \(peer)" }
     }
 
     static let all: [Case] = {
@@ -82,23 +82,23 @@ private struct Peer {
             return try! SafeTensors(contentsOf: folder.appendingPathComponent(file)).names.compactMap { name in
                 let words = name.split(separator: " ", maxSplits: 1).map(String.init)
                 guard words.count == 2, ["map", "near", "differs"].contains(words[0]) else { return nil }
-                return Case(network: parts[0], library: parts[1], key: words[0], words: words[1])
+                return Case(network: parts[0], peer: parts[1], key: words[0], words: words[1])
             }
         }
     }()
 
     /// Every family of networks, in 2D and in 3D, with every library that can.
     @Test func nothingIsLeftOut() {
-        let sampled = Set(Self.all.filter { $0.library == "sampling" }.map(\.network))
+        let sampled = Set(Self.all.filter { $0.peer == "sampling" }.map(\.network))
         #expect(
             sampled == ["vgg2d", "vgg3d", "resnet2d", "resnet3d", "densenet2d", "densenet3d", "vit2d", "vit3d"])
-        #expect(Set(Self.all.filter { $0.library == "torchcam" }.map(\.network)) == sampled.union(["vggflat3d"]))
-        #expect(Set(Self.all.filter { $0.library == "xplique" }.map(\.network)) == ["vgg2d", "resnet2d", "densenet2d"])
+        #expect(Set(Self.all.filter { $0.peer == "torchcam" }.map(\.network)) == sampled.union(["vggflat3d"]))
+        #expect(Set(Self.all.filter { $0.peer == "xplique" }.map(\.network)) == ["vgg2d", "resnet2d", "densenet2d"])
         #expect(Self.all.count { $0.key == "map" } > 120)
     }
 
     @Test(arguments: all.filter { $0.key == "map" }) func matches(_ test: Case) throws {
-        let error = try Peer(test.network, test.library).error(test.words, under: "map")
+        let error = try Peer(test.network, test.peer).error(test.words, under: "map")
         #expect(error < 1e-4, "\(error)")
     }
 
@@ -106,13 +106,13 @@ private struct Peer {
     /// Score-CAM's masks by half pixels whatever the strides; Xplique sums over windows that overlap, and takes a channel's mean for its
     /// sum in Grad-CAM++.
     @Test(arguments: all.filter { $0.key == "differs" }) func differsOnPurpose(_ test: Case) throws {
-        let error = try Peer(test.network, test.library).error(test.words, under: "differs")
+        let error = try Peer(test.network, test.peer).error(test.words, under: "differs")
         #expect(error > 2e-4, "\(error): the library has changed, and may be a reference now")
     }
 
     /// Within sampling error, or that of another quadrature.
     @Test(arguments: all.filter { $0.key == "near" }) func agreesWithinItsError(_ test: Case) throws {
-        let peer = try Peer(test.network, test.library)
+        let peer = try Peer(test.network, test.peer)
         let expected = peer.reference.float("near \(test.words)")!
         let found = try peer.explain(test.words)
         let values = found.maps[0].values.reshaped(expected.shape)
