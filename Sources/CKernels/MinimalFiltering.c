@@ -1,5 +1,6 @@
 #include "MinimalFiltering.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "Ranges.h"

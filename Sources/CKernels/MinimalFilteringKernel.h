@@ -508,6 +508,40 @@ static void NAME(multiply)(
     }
 }
 
+/* The largest of every pool of pixels in the lines of a run, written over the first of them: lines of `step` floats, `pixels`
+   of LANES channels in each. */
+INLINE void NAME(pool_lines)(
+    int pz, int py, int px, const int64_t tile[3], float *lines, int64_t step, int64_t pixels) {
+    for (int64_t z = 0; z < tile[0]; z += pz) {
+        for (int64_t y = 0; y < tile[1]; y += py) {
+            float *line = lines + (z * tile[1] + y) * step;
+            for (int64_t p = 0; p < pixels / px; ++p) {
+                VEC best = NAME(splat)(-INFINITY);
+                for (int x = 0; x < px; ++x) {
+                    const float *at = line + (p * px + x) * LANES;
+                    VEC column = NAME(load)(at);
+                    for (int i = 1; i < pz * py; ++i) {
+                        column = NAME(larger)(column, NAME(load)(at + (i / py * tile[1] + i % py) * step));
+                    }
+                    best = NAME(larger)(best, column);
+                }
+                NAME(store)(line + p * LANES, best);
+            }
+        }
+    }
+}
+
+static void NAME(pool)(const tomo_filtering *f, float *lines, int64_t step, int64_t pixels) {
+    int pz = (int)f->pool[0], py = (int)f->pool[1], px = (int)f->pool[2];
+    if (pz == 2 && py == 2 && px == 2) {
+        NAME(pool_lines)(2, 2, 2, f->tile, lines, step, pixels);
+    } else if (pz == 1 && py == 2 && px == 2) {
+        NAME(pool_lines)(1, 2, 2, f->tile, lines, step, pixels);
+    } else {
+        NAME(pool_lines)(pz, py, px, f->tile, lines, step, pixels);
+    }
+}
+
 static void NAME(transform_output)(
     const tomo_filtering *f, const float *products, int64_t point_step, const tomo_epilogue *epilogue, float *output,
     int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
@@ -515,6 +549,10 @@ static void NAME(transform_output)(
     int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
     int64_t mz = f->tile[0], my = f->tile[1], mx = f->tile[2];
     int64_t depth = f->output[0], height = f->output[1], width = f->output[2];
+    /* Of what is written: the pools, of which those at the end that are not whole are left out. */
+    int64_t pz = f->pool[0], py = f->pool[1], px = f->pool[2];
+    depth /= pz, height /= py, width /= px;
+    int pooled = pz * py * px > 1;
     int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->out_channels);
     int64_t longest = written_run(f, LANES);
     int streaming = f->batch * f->out_channels * channel_stride * (int64_t)sizeof(float) > STREAMED;
@@ -563,13 +601,14 @@ static void NAME(transform_output)(
                     }
                 }
             }
-            int64_t x = at.x * mx, valid = width - x < count * mx ? width - x : count * mx;
+            if (pooled) NAME(pool)(f, rows, row, count * mx);
+            int64_t x = at.x * mx / px, valid = width - x < count * mx / px ? width - x : count * mx / px;
             int64_t offset = (at.image * f->out_channels + block * LANES) * channel_stride;
-            for (int64_t z = 0; z < mz && at.z * mz + z < depth; ++z) {
-                for (int64_t y = 0; y < my && at.y * my + y < height; ++y) {
-                    int64_t place = offset + ((at.z * mz + z) * height + at.y * my + y) * width + x;
+            for (int64_t z = 0; z < mz / pz && at.z * mz / pz + z < depth; ++z) {
+                for (int64_t y = 0; y < my / py && at.y * my / py + y < height; ++y) {
+                    int64_t place = offset + ((at.z * mz / pz + z) * height + at.y * my / py + y) * width + x;
                     NAME(scatter)(
-                        rows + (z * my + y) * row, valid, channels, output + place,
+                        rows + (z * pz * my + y * py) * row, valid, channels, output + place,
                         epilogue->residual ? epilogue->residual + place : 0, channel_stride, epilogue->slope,
                         streaming);
                 }

@@ -23,35 +23,14 @@ static int64_t position(const tomo_window *w, int axis, int64_t o, int64_t k) {
 
 static int64_t volume(const int64_t extents[3]) { return extents[0] * extents[1] * extents[2]; }
 
-void tomo_max_pool(const tomo_window *w, const float *input, float *output, float *scratch) {
-    const int64_t *in = w->input, *out = w->output;
-    for (int64_t z = 0; z < out[0]; ++z) {
-        range rz = taps(w, 0, z);
-        for (int64_t y = 0; y < out[1]; ++y) {
-            range ry = taps(w, 1, y);
-            /* First the maximum over depth and height for every column, then over the columns of each window. */
-            for (int64_t i = 0; i < in[2]; ++i) scratch[i] = -INFINITY;
-            for (int64_t kz = rz.begin; kz < rz.end; ++kz) {
-                for (int64_t ky = ry.begin; ky < ry.end; ++ky) {
-                    const float *row = input + (position(w, 0, z, kz) * in[1] + position(w, 1, y, ky)) * in[2];
-                    for (int64_t i = 0; i < in[2]; ++i) {
-                        /* Not `row > scratch`: the negated form lets a NaN in; once in, the second test keeps it. */
-                        float best = scratch[i], value = row[i];
-                        scratch[i] = value <= best || best != best ? best : value;
-                    }
-                }
-            }
-            for (int64_t x = 0; x < out[2]; ++x) {
-                range rx = taps(w, 2, x);
-                float best = -INFINITY;
-                for (int64_t kx = rx.begin; kx < rx.end; ++kx) {
-                    float value = scratch[position(w, 2, x, kx)];
-                    best = value <= best || best != best ? best : value;
-                }
-                *output++ = best;
-            }
-        }
-    }
+#define TAIL 32
+#define KERNEL "MaxPoolKernel.h"
+#include "Processors.h"
+
+int64_t tomo_max_pool_scratch(const tomo_window *w) { return w->input[2] + TAIL; }
+
+void tomo_max_pool(const tomo_window *w, int kind, const float *input, float *output, float *scratch) {
+    DISPATCH(, max_pool(w, input, output, scratch));
 }
 
 static int64_t largest(const tomo_window *w, const float *input, int64_t z, int64_t y, int64_t x) {

@@ -48,3 +48,24 @@ INLINE void NAME(store_part)(float *p, VEC value, int64_t count) {
     for (; i + 4 <= count; i += 4) *(quad *)(p + i) = *(const quad *)(line + i);
     for (; i < count; ++i) p[i] = line[i];
 }
+
+/* The larger of two: of equals the first, and a NaN before any number. Not `value > best`: the negated form lets a NaN in;
+   once in, the second test keeps it. */
+INLINE VEC NAME(larger)(VEC best, VEC value) {
+    NAME(mask) keeps = (value <= best) | (best != best);
+    return (VEC)((keeps & (NAME(mask))best) | (~keeps & (NAME(mask))value));
+}
+
+/* Elements 0, 2, 4… of the 2 * LANES at `p`, of which the last is not read. */
+INLINE VEC NAME(every_other)(const float *p) {
+#if LANES == 16
+    VEC low = NAME(load)(p), high = NAME(load)(p + 15);
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+#elif LANES == 8
+    VEC low = NAME(load)(p), high = NAME(load)(p + 7);
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
+#else
+    VEC low = NAME(load)(p), high = NAME(load)(p + 3);
+    return __builtin_shufflevector(low, high, 0, 2, 5, 7);
+#endif
+}

@@ -63,6 +63,63 @@ import Workers
         }
     }
 
+    /// Odd extents, of which the pool leaves the last out; few tiles and many; channels that fill no vector.
+    static let pooled = [
+        Shape(channels: (8, 20), spatial: [9, 13, 21], kernel: [3, 3, 3]),
+        Shape(channels: (16, 32), spatial: [24, 24, 40], kernel: [3, 3, 3]),
+        Shape(channels: (8, 16), spatial: [6, 10, 70], kernel: [1, 3, 3]),
+        Shape(channels: (8, 33), spatial: [57, 83], kernel: [3, 3]),
+        Shape(channels: (8, 16), spatial: [12, 14], kernel: [3, 3], pads: 0),
+    ]
+
+    @Test(arguments: pooled, processors)
+    func pools(_ shape: Shape, _ processor: Int32) throws {
+        let convolution = shape.convolution
+        let output = convolution.window.output
+        let window = SIMD3(lifting: shape.kernel.map { $0 == 3 ? 2 : 1 })
+        let pool = SpatialWindow(
+            rank: shape.spatial.count, input: output, output: output / window, kernel: window, stride: window,
+            dilation: .one, padBegin: .zero, padEnd: .zero)
+        var random = SeededNumbers(11)
+        let x = random.tensor(convolution.inputShape)
+        let w = random.tensor(convolution.weightShape)
+        let epilogue = Epilogue(bias: random.tensor([shape.channels.1]), slope: 0.1)
+        let filtering = try #require(MinimalFiltering(convolution, .forward, processor: processor, always: true))
+        let whole = filtering.run(
+            from: x, weight: w, epilogue: epilogue, shape: convolution.outputShape, cache: PackedWeights())
+        let pooledShape = [1, shape.channels.1] + pool.outputShape
+        let expected = pool.mapPlanes(whole, pooledShape) { Self.maximum(&$0, processor, $1, $2) }
+        let found = try #require(filtering.pooled(by: pool)).run(
+            from: x, weight: w, epilogue: epilogue, shape: pooledShape, cache: PackedWeights())
+        #expect(found == expected)
+    }
+
+    static func maximum(
+        _ window: inout tomo_window, _ processor: Int32, _ from: UnsafePointer<Float>, _ to: UnsafeMutablePointer<Float>
+    ) {
+        var scratch = [Float](repeating: 0, count: Int(tomo_max_pool_scratch(&window)))
+        tomo_max_pool(&window, processor, from, to, &scratch)
+    }
+
+    @Test func refusesOtherPools() throws {
+        let convolution = Self.pooled[1].convolution
+        let filtering = try #require(MinimalFiltering(convolution, .forward, always: true))
+        let output = convolution.window.output
+        func pool(_ kernel: Int, _ stride: Int, pad: Int = 0, roundedUp: Bool = false) -> SpatialWindow {
+            let two = SIMD3(repeating: stride)
+            return SpatialWindow(
+                rank: 3, input: output, output: (output &+ (roundedUp ? 1 : 0)) / two &+ (roundedUp ? 1 : 0),
+                kernel: SIMD3(repeating: kernel), stride: two, dilation: .one, padBegin: SIMD3(repeating: pad),
+                padEnd: SIMD3(repeating: pad))
+        }
+        #expect(filtering.pooled(by: pool(2, 2)) != nil)
+        #expect(filtering.pooled(by: pool(3, 2)) == nil)
+        #expect(filtering.pooled(by: pool(2, 1)) == nil)
+        #expect(filtering.pooled(by: pool(3, 3)) == nil)
+        #expect(filtering.pooled(by: pool(2, 2, pad: 1)) == nil)
+        #expect(filtering.pooled(by: pool(2, 2, roundedUp: true)) == nil)
+    }
+
     /// The relative error at a sample of outputs, corners among them, against sums in double precision.
     static func error(_ y: Tensor<Float>, _ x: Tensor<Float>, _ w: Tensor<Float>, _ c: Convolution) -> Double {
         let exact = exact(x, w, c)

@@ -23,6 +23,9 @@ typedef struct {
     int64_t pad[3];
     /// Outputs of a tile on each axis: 4 or 2 where the kernel is 3, 1 where it is 1.
     int64_t tile[3];
+    /// Outputs of which the largest alone is written (NaN wins), on each axis 1 or, where the kernel is 3, 2: a maximum pool with as
+    /// large a stride and without padding. Extents of what is written, and of the epilogue's residual, are rounded down.
+    int64_t pool[3];
 } tomo_filtering;
 
 int64_t tomo_filtering_tiles(const tomo_filtering *f);

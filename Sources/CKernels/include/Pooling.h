@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "Processor.h"
+
 /// A sliding window over one plane of three spatial axes. A tap of output o and kernel index k reads input
 /// o * stride + k * dilation - pad_begin; taps outside the input take no part, except that an average may count those
 /// inside the padding.
@@ -10,8 +12,9 @@ typedef struct {
 } tomo_window;
 
 /// Largest value in each window; NaN wins over numbers, and a window wholly in the padding is -infinity.
-/// `scratch` holds `input[2]` floats.
-void tomo_max_pool(const tomo_window *window, const float *input, float *output, float *scratch);
+/// `scratch` holds `tomo_max_pool_scratch` floats.
+void tomo_max_pool(const tomo_window *window, int kind, const float *input, float *output, float *scratch);
+int64_t tomo_max_pool_scratch(const tomo_window *window);
 
 /// As above, with the flat index into the plane of the first largest element (the last NaN where there is one), -1
 /// where the window is wholly in the padding.

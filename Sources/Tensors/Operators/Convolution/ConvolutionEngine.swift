@@ -64,6 +64,25 @@ public enum ConvolutionEngine {
         try run(convolution, .forward, from: input, weight: weight, epilogue: epilogue, cache: cache)
     }
 
+    /// The largest output in each window of a pool, without the outputs themselves; nil where no kernel has both in one pass.
+    static func forward(
+        _ convolution: Convolution, pooledBy window: SpatialWindow, input: Tensor<Float>, weight: Tensor<Float>,
+        epilogue: Epilogue, cache: PackedWeights
+    ) -> Tensor<Float>? {
+        guard pools(convolution, window), epilogue.residual == nil, input.count > 0,
+            let filtering = MinimalFiltering(convolution, .forward)?.pooled(by: window)
+        else { return nil }
+        let shape = Array(convolution.outputShape[..<2]) + window.outputShape
+        guard shape.elementCount > 0 else { return nil }
+        return filtering.run(from: input, weight: weight, epilogue: epilogue, shape: shape, cache: cache)
+    }
+
+    /// Whether a convolution and a maximum pool after it run in one pass, at the accuracy asked for at this moment.
+    static func pools(_ convolution: Convolution, _ window: SpatialWindow) -> Bool {
+        !isKeptToDefinition && !usesLibraryOnly
+            && MinimalFiltering(convolution, .forward)?.pooled(by: window) != nil
+    }
+
     /// The gradient with respect to the input; with a bias (one value an input channel), a transposed convolution.
     static func backwardData(
         _ convolution: Convolution, gradient: Tensor<Float>, weight: Tensor<Float>, epilogue: Epilogue = .none,

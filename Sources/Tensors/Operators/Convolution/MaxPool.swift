@@ -50,8 +50,8 @@ public struct MaxPool: Operator {
         return [
             .float(
                 sliding.mapPlanes(x, shape) { w, from, to in
-                    Scratch.with(bytes: 4 * sliding.input[2]) {
-                        tomo_max_pool(&w, from, to, $0.assumingMemoryBound(to: Float.self))
+                    Scratch.with(bytes: 4 * Int(tomo_max_pool_scratch(&w))) {
+                        tomo_max_pool(&w, tomo_best_processor(), from, to, $0.assumingMemoryBound(to: Float.self))
                     }
                 })
         ]

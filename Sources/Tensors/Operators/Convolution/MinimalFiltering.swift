@@ -8,7 +8,7 @@ import Workers
 /// Tiles of 4 outputs an axis take 6 multiplications where the definition takes 12: a third as many products in two axes,
 /// an eighth in three after their quotient of transforms. See `MinimalFiltering.h` for the scheme and its sources.
 struct MinimalFiltering: Sendable {
-    let description: tomo_filtering
+    private(set) var description: tomo_filtering
     let processor: Int32
     /// Strides of the weights' output and input channels, and whether taps are counted from the last.
     private let weightStrides: (output: Int, input: Int)
@@ -78,12 +78,26 @@ struct MinimalFiltering: Sendable {
         f.kernel = window.kernel.tuple
         f.pad = pad.tuple
         f.tile = best.tile.tuple
+        f.pool = SIMD3<Int>.one.tuple
         description = f
         self.processor = processor
         self.direction = direction
         let taps = window.kernel.product
         weightStrides = forward ? (inputs * taps, taps) : (taps, outputs * taps)
         flipped = !forward
+    }
+
+    /// The same, writing only what a maximum pool takes of it; nil where the pool is none of two by two (by two) outputs, side by side.
+    func pooled(by window: SpatialWindow) -> MinimalFiltering? {
+        let tile = SIMD3(Int(description.tile.0), Int(description.tile.1), Int(description.tile.2))
+        let output = SIMD3(Int(description.output.0), Int(description.output.1), Int(description.output.2))
+        guard window.input == output, window.kernel == window.stride, window.dilation == .one,
+            window.padBegin == .zero, window.output == output / window.kernel,
+            (0..<3).allSatisfy({ window.kernel[$0] == 1 || (window.kernel[$0] == 2 && tile[$0] > 1) })
+        else { return nil }
+        var pooled = self
+        pooled.description.pool = window.kernel.tuple
+        return pooled
     }
 
     /// Bytes that the transformed weights take.

@@ -164,6 +164,10 @@ struct RowConvolution: Sendable {
             while high < height, tomo_rows_workspace(&rows, Int64(2 * high), Int64(min(columns, width))) <= limit {
                 high *= 2
             }
+            // Enough pieces, and equal ones, that no thread waits long for the last.
+            let others = grids.count * convolution.batch * depth * ((width + columns - 1) / columns)
+            let count = max((height + high - 1) / high, min(height, 16 / others))
+            high = (height + count - 1) / count
             for z in 0..<depth {
                 for y in stride(from: 0, to: height, by: high) {
                     for x in stride(from: 0, to: width, by: columns) {
