@@ -55,6 +55,28 @@ import Testing
         #expect(try Self.run(Self.addition(double)) == [2, 0])
     }
 
+    /// Long weights are copied in pieces, whose pages are given back to the file, unless they lie on a boundary.
+    @Test func longWeightsAnywhereInTheFile() throws {
+        let count = 9 << 20
+        let numbers = (0..<count).map { Float($0 & 0xfffff) }
+        let bytes = numbers.withUnsafeBytes { Array($0) }
+        for name in ["w", "ww", "www", "wwww"] {
+            let tensor = ONNX.tensor(name, .float32, [count / 2, 2]) { $0.data(9, bytes) }
+            let network = try ONNX.network(
+                ONNX.model(
+                    ONNX.graph(
+                        [ONNX.node("Add", ["x", name], ["y"])], inputs: [Self.x], outputs: [Self.y],
+                        initializers: [tensor])))
+            for _ in 0..<2 {
+                guard case .float(let weights)? = network.constantValues[network.tensorIDs[name]!] else {
+                    Issue.record("no weights '\(name)'")
+                    continue
+                }
+                #expect(weights.values == numbers)
+            }
+        }
+    }
+
     @Test func integersOfEveryForm() throws {
         let forms: [(ElementType, (inout Message) -> Void, [Int64])] = [
             (.int64, { $0.ints(7, [-1, 300]) }, [-1, 300]),

@@ -68,6 +68,15 @@ struct MappedBytes: Sendable {
     var count: Int { range.count }
     var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
 
+    /// Takes a part that has been read out of memory, as far as it fills pages; it is read anew from the file if it is looked at again.
+    func giveBack(_ part: Range<Int>) {
+        let page = Int(getpagesize())
+        let first = (range.lowerBound + part.lowerBound + page - 1) / page * page
+        let end = (range.lowerBound + part.upperBound) / page * page
+        guard end > first else { return }
+        madvise(UnsafeMutableRawPointer(mutating: file.bytes.baseAddress! + first), end - first, MADV_DONTNEED)
+    }
+
     /// The bytes as text; what is not UTF-8 is replaced.
     var text: String { String(decoding: buffer, as: UTF8.self) }
 }

@@ -97,7 +97,13 @@ struct TensorFile {
                 return Tensor(shape: dims, borrowing: base, ownedBy: bytes.file)
             }
             return Tensor(shape: dims) { target in
-                UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
+                let target = UnsafeMutableRawBufferPointer(target)
+                // Piece by piece, each given back at once: half a gigabyte of weights should not be held twice.
+                Workers.shared.forEachRange(source.count, grain: 16 << 20) { range in
+                    UnsafeMutableRawBufferPointer(rebasing: target[range])
+                        .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[range]))
+                    bytes.giveBack(range)
+                }
             }
         case .float16:
             return widen(source, UInt16.self) { Float(Float16(bitPattern: $0)) }
