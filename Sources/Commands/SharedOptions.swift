@@ -126,7 +126,7 @@ enum SharedOptions {
             return bytes >= 256 << 20 ? bytes : nil
         },
         help:
-            "Stay within this much memory: a large scan goes through the network slab by slab, if the network allows it.",
+            "Stay within this much memory: a large scan goes through the network tile by tile, if the network allows it.",
         default: "no bound")
     static let precise = Flag(
         "precise", help: "Compute every convolution by its definition, in the order in which PyTorch adds: slower.")

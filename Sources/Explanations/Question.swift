@@ -27,6 +27,8 @@ public final class Question: Sendable {
     private let taps: [String]
     private let layouts: [String: FeatureLayout]
     private let knownBatch = Mutex<Int?>(nil)
+    /// The run that changes in a region start from, once one was asked for; none where it cannot be kept.
+    private let regional = Mutex<RegionalRun??>(nil)
     private let gradients = Mutex<[String: Tensor<Float>]>([:])
 
     /// - Parameters:
@@ -146,8 +148,33 @@ public final class Question: Sendable {
         return ["completeness residual": total - change, "target minus baseline": change]
     }
 
-    /// The target's scalar for another input in the place of the scan: one forward pass.
+    /// Smaller inputs are as soon computed whole, and together.
+    private static let leastRegional = 1 << 15
+
+    /// Where an input differs from the scan, if that is a small part of it.
+    private func region(of other: Tensor<Float>) -> Box? {
+        let input = input
+        guard input.count >= Self.leastRegional, (3...5).contains(input.rank), other.shape == input.shape,
+            let box = other.difference(from: input), 3 * box.count <= input.shape[2...].reduce(1, *)
+        else { return nil }
+        return box
+    }
+
+    private func regionalRun() throws -> RegionalRun? {
+        try regional.withLock { known in
+            if let known { return known }
+            let run = try RegionalRun(
+                network, inputs: inputs, changing: inputName, target: target.tensor, interrupted: interrupted)
+            known = .some(run)
+            return run
+        }
+    }
+
+    /// The target's scalar for another input in the place of the scan: one forward pass, or as much of it as the change reaches.
     public func score(of input: Tensor<Float>) throws -> Double {
+        if let box = region(of: input), let run = try regionalRun() {
+            return try scalar(from: run.target(for: input, differingIn: box, interrupted: interrupted))
+        }
         var inputs = inputs
         inputs[inputName] = .float(input)
         let values = try network.run(inputs: inputs, wanting: [target.tensor], interrupted: interrupted)
@@ -157,7 +184,9 @@ public final class Question: Sendable {
     /// The target's scalar for each of several inputs in the place of the scan, at most ``batch`` of them: one forward pass.
     public func scores(of several: [Tensor<Float>]) throws -> [Double] {
         precondition(several.count <= batch, "\(several.count) inputs in a batch of \(batch)")
-        guard several.count > 1 else { return try several.map { try score(of: $0) } }
+        if several.count == 1 || several.allSatisfy({ region(of: $0) != nil }) {
+            return try several.map { try score(of: $0) }
+        }
         let size = several[0].count
         let together = Tensor<Float>(shape: [several.count] + several[0].shape.dropFirst()) { result in
             for (number, one) in several.enumerated() {

@@ -132,6 +132,8 @@ extension Tensor where Scalar == Float {
 struct Execution {
     let network: Network
     let interrupted: Interruption?
+    /// The way that gradients will go back afterwards, for what they take.
+    var returning: Path?
     /// By tensor number; constants stay in the network.
     private(set) var values: [Value?]
 
@@ -196,23 +198,17 @@ struct Execution {
     /// - Parameter joining: whether convolutions may take what follows them into their pass, where nobody looks between.
     mutating func compute(_ wanted: [Int], keeping kept: Set<Int>, joining: Bool = true) throws {
         let schedule = try needed(for: wanted)
-        var uses = [Int](repeating: 0, count: values.count)
-        for index in schedule {
-            for id in network.nodes[index].inputIDs { if let id { uses[id] += 1 } }
-        }
+        var uses = uses(schedule)
         let given = Set(values.indices.filter { values[$0] != nil })
         let stages = joining ? network.stages(of: schedule, uses: uses, kept: kept) : schedule.map { .node($0) }
         for piece in try pieces(of: stages, given: given, kept: kept) {
             try checkInterruption()
             let done: [Int]
             switch piece.piece {
-            case .whole(.node(let index)):
-                try step(network.nodes[index])
-                done = [index]
-            case .whole(.chain(let chain)):
-                try run(chain)
-                done = chain.nodes
-            case .slabs(let segment):
+            case .whole(let stage):
+                try perform(stage)
+                done = stage.nodes
+            case .tiles(let segment):
                 values[segment.result] = try segment.run(
                     network, shapes: piece.shapes, source: { value($0) }, interruption: { try checkInterruption() })
                 done = segment.stages.flatMap(\.nodes)
@@ -229,7 +225,29 @@ struct Execution {
         }
     }
 
-    /// The stages one by one, or where a bound on memory asks for it, or the processor's caches, some of them slab by slab.
+    /// What has to run for `wanted`, joined where nobody looks between, in order.
+    func stages(for wanted: [Int]) throws -> [Stage] {
+        let schedule = try needed(for: wanted)
+        return network.stages(of: schedule, uses: uses(schedule), kept: Set(wanted))
+    }
+
+    private func uses(_ schedule: [Int]) -> [Int] {
+        var uses = [Int](repeating: 0, count: values.count)
+        for index in schedule {
+            for id in network.nodes[index].inputIDs { if let id { uses[id] += 1 } }
+        }
+        return uses
+    }
+
+    /// One stage from the values that are there; ``values`` has its results.
+    mutating func perform(_ stage: Stage) throws {
+        switch stage {
+        case .node(let index): try step(network.nodes[index])
+        case .chain(let chain): try run(chain)
+        }
+    }
+
+    /// The stages one by one, or where a bound on memory asks for it, or the processor's caches, some of them tile by tile.
     func pieces(
         of stages: [Stage], given: Set<Int>, kept: Set<Int>
     ) throws -> [(piece: MemoryPlan.Piece, shapes: [[Int]?])] {
@@ -245,21 +263,30 @@ struct Execution {
         let bound = MemoryLimit.bytes
         if bound == nil, !MemoryLimit.isWorthCutting(inputBytes) { return whole }
         let shapes = try network.interpret(inputShapes).map { $0?.shape }
-        func plan(_ limit: Int?) throws -> MemoryPlan {
-            try MemoryPlan(network, stages: stages, shapes: shapes, given: given, kept: kept, limit: limit)
+        func plan(_ limit: Int?, _ search: MemoryPlan.Search) throws -> MemoryPlan {
+            try MemoryPlan(
+                network, stages: stages, shapes: shapes, given: given, kept: kept, limit: limit, search: search)
         }
         if let bound {
             let besides = MemoryLimit.besides(network, inputBytes: inputBytes)
-            let plan = try plan(max(1, bound - besides))
+            let limit = max(1, bound - besides)
+            let plan = try plan(limit, .everything)
+            let back = returning?.bytes(shapes, in: network) ?? 0
+            guard back <= limit else {
+                throw MemoryLimit.refusal(
+                    network, limit, found: back, "; gradients of the layers above the tap are among it")
+            }
             MemoryLimit.tell(
-                "The network's tensors take \(MemoryLimit.text(plan.peak)) at most, beside \(MemoryLimit.text(besides)) for the rest"
+                "The network's tensors take \(MemoryLimit.text(max(plan.peak, back))) at most, beside \(MemoryLimit.text(besides)) for the rest"
                     + (plan.isWhole ? "." : ": \(plan.summary)."))
             return plan.pieces.map { ($0, shapes) }
         }
-        let peak = try plan(nil).peak
+        let peak = try plan(nil, .slabs).peak
         for limit in sequence(first: MemoryLimit.comfortable, next: { 2 * $0 }).prefix(while: { $0 < peak }) {
-            // One stage by itself gains nothing from slabs, and margins must not cost what the caches give.
-            guard let plan = try? plan(limit), plan.slabsJoinStages, try plan.repetition() < 1.1 else { continue }
+            // One stage by itself gains nothing from tiles, and margins must not cost what the caches give.
+            guard let plan = try? plan(limit, .slabs), plan.tilesJoinStages, try plan.repetition() < 1.1 else {
+                continue
+            }
             return plan.pieces.map { ($0, shapes) }
         }
         return whole

@@ -160,6 +160,7 @@ extension Network {
         for index in path.nodes { kept.formUnion((nodes[index].inputIDs + nodes[index].outputIDs).compactMap { $0 }) }
         var execution = Execution(self, interrupted: interrupted)
         try execution.supply(inputs)
+        execution.returning = path
         // Unused second outputs of a node on the path are kept too: its pullback may look at them.
         let decides = path.decidesBelowConvolutions(in: self)
         try ConvolutionEngine.keepingToDefinition(decides) {
@@ -197,6 +198,27 @@ struct Path {
         nodes.reverse()
         self.influenced = influenced
         self.leads = leads
+    }
+
+    /// Bytes that tensors on the way take while a gradient goes back: what is kept of them, and the gradients that a node is given and
+    /// gives.
+    ///
+    /// - Parameter shapes: of all tensors, by number.
+    func bytes(_ shapes: [[Int]?], in network: Network) -> Int {
+        func bytes(_ ids: [Int?]) -> Int {
+            ids.reduce(0) { sum, id in sum + 4 * (id.flatMap { shapes[$0] }?.elementCount ?? 0) }
+        }
+        var kept: Set<Int> = []
+        var gradients = 0
+        for index in nodes {
+            let node = network.nodes[index]
+            let inputs = node.inputIDs.filter { $0.map { network.constantValues[$0] == nil } ?? false }
+            kept.formUnion((inputs + node.outputIDs).compactMap { $0 })
+            let wanted = inputs.filter { $0.map(isInfluenced) ?? false }
+            gradients = max(gradients, bytes(node.outputIDs + wanted))
+        }
+        let given = Set(network.inputs.compactMap { network.tensorIDs[$0.name] })
+        return bytes(Array(kept.subtracting(given))) + gradients
     }
 
     /// Whether the way back passes a decision (which side of a kink, which of several is largest) and then a convolution, which

@@ -63,10 +63,9 @@ public struct Preparation: Sendable {
     /// - Precondition: the layout has three axes; ``prepareSlices(_:)-(ChannelVolume)`` is for two.
     public func prepare(_ image: ChannelVolume) throws -> PreparedInput {
         precondition(layout.sliceAxis == nil, "a layout of two axes gives slices")
-        let (image, records) = try prepared(image)
-        let spatial = image.channels.map { layout.toTensor($0, shape: image.grid.shape) }
-        let tensor = pack(spatial.map { $0[...] }, layout.spatialShape(image.grid.shape))
-        return PreparedInput(tensor: tensor, grid: image.grid, layout: layout, records: records)
+        let (spatial, grid, records) = try laidOut(image)
+        let tensor = pack(spatial.map { $0[...] }, layout.spatialShape(grid.shape))
+        return PreparedInput(tensor: tensor, grid: grid, layout: layout, records: records)
     }
 
     public func prepare(_ volume: Volume) throws -> PreparedInput { try prepare(ChannelVolume(volume)) }
@@ -77,22 +76,30 @@ public struct Preparation: Sendable {
     /// The grid of a slice is one voxel thick; its maps, stacked in order, are a map of the volume.
     public func prepareSlices(_ image: ChannelVolume) throws -> [PreparedInput] {
         guard let sliceAxis = layout.sliceAxis else { return [try prepare(image)] }
-        let (image, records) = try prepared(image)
-        let shape = image.grid.shape
-        let spatial = image.channels.map { layout.toTensor($0, shape: shape) }
+        let (spatial, wholeGrid, records) = try laidOut(image)
+        let shape = wholeGrid.shape
         let size = shape.x * shape.y * shape.z / shape[sliceAxis]
         return (0..<shape[sliceAxis]).map { slice in
-            var grid = image.grid
+            var grid = wholeGrid
             grid.shape[sliceAxis] = 1
             var start = Vector3.zero
             start[sliceAxis] = Double(slice)
-            grid.affine.origin = image.grid.affine(start)
+            grid.affine.origin = wholeGrid.affine(start)
             let tensor = pack(spatial.map { $0[slice * size..<(slice + 1) * size] }, layout.spatialShape(shape))
             return PreparedInput(tensor: tensor, grid: grid, layout: layout, slice: slice, records: records)
         }
     }
 
     public func prepareSlices(_ volume: Volume) throws -> [PreparedInput] { try prepareSlices(ChannelVolume(volume)) }
+
+    /// The prepared channels in the tensor's order; those in the volume's are gone when this returns: a large scan should not be held
+    /// once more while it is packed.
+    private func laidOut(
+        _ image: ChannelVolume
+    ) throws -> (channels: [[Float]], grid: Grid, records: [PreparationRecord]) {
+        let (image, records) = try prepared(image)
+        return (image.channels.map { layout.toTensor($0, shape: image.grid.shape) }, image.grid, records)
+    }
 
     private func pack(_ channels: [ArraySlice<Float>], _ spatial: [Int]) -> Tensor<Float> {
         let count = spatial.elementCount

@@ -1,5 +1,5 @@
-import Foundation
 import Synchronization
+import Workers
 
 /// Memory of large tensors, handed on from one to the next.
 ///
@@ -32,7 +32,6 @@ public final class TensorMemory: Sendable {
 
     /// Smaller tensors are the allocator's affair.
     static let threshold = 1 << 20
-    private static let hugePage = 2 << 20
 
     /// At least `bytes` of memory, aligned to a cache line or better, of unspecified contents.
     func take(_ bytes: Int) -> Block {
@@ -71,6 +70,13 @@ public final class TensorMemory: Sendable {
         state.withLock { ($0.liveBytes, $0.idleBytes, $0.peakBytes) }
     }
 
+    /// Gives all memory of tensors and operators that waits back to the system: for when something else than a network comes
+    /// next.
+    public static func releaseAll() {
+        shared.releaseIdle()
+        Scratch.releaseIdle()
+    }
+
     /// Gives all waiting memory back to the system.
     public func releaseIdle() {
         let dropped = state.withLock { state in
@@ -90,18 +96,10 @@ public final class TensorMemory: Sendable {
         return dropped
     }
 
-    private static func roundedUp(_ bytes: Int) -> Int {
-        let unit = bytes >= 2 * hugePage ? hugePage : 1 << 16
-        return (bytes + unit - 1) / unit * unit
-    }
+    private static func roundedUp(_ bytes: Int) -> Int { HugePages.rounded((bytes + 0xffff) & ~0xffff) }
 
     private static func fresh(_ size: Int) -> Block {
-        let isHuge = size >= 2 * hugePage
-        let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isHuge ? hugePage : 4096)
-        #if os(Linux)
-            // Fewer page faults and fewer misses of the translation cache; only a hint.
-            if isHuge { madvise(base, size, 14 /* MADV_HUGEPAGE */) }
-        #endif
-        return Block(base: base, bytes: size)
+        let memory = HugePages.allocate(size)
+        return Block(base: memory.baseAddress!, bytes: memory.count)
     }
 }

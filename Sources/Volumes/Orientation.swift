@@ -1,4 +1,5 @@
 import CNIfTI
+import Workers
 
 /// Toward which part of the body each stored axis runs: "RAS" says i toward Right, j Anterior, k Superior.
 public struct Orientation: Sendable, Hashable, CustomStringConvertible {

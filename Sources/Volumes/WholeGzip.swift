@@ -1,5 +1,6 @@
 import CDeflate
 import Foundation
+import Workers
 
 /// Decompresses a gzip file in one go, which takes less than half of the time that a stream does.
 ///

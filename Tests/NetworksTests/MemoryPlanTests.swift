@@ -6,7 +6,7 @@ import Testing
 
 @testable import Networks
 
-/// Slab by slab a network gives what it gives at once, within the bytes that were promised.
+/// Tile by tile a network gives what it gives at once, within the bytes that were promised.
 @Suite struct MemoryPlanTests {
     /// Two blocks of convolutions with a residual, a strided one, pools of every kind that can be cut, then a global pool.
     private func network(pool: String = "MaxPool", skipping: Bool = false) throws -> Network {
@@ -57,7 +57,9 @@ import Testing
                     initializers: constants)))
     }
 
-    private func plan(_ network: Network, _ shape: [Int], kept names: [String], limit: Int?) throws -> MemoryPlan {
+    private func plan(
+        _ network: Network, _ shape: [Int], kept names: [String], limit: Int?, search: MemoryPlan.Search = .slabs
+    ) throws -> MemoryPlan {
         let shapes = try network.interpret(["x": shape]).map { $0?.shape }
         let schedule = Array(network.nodes.indices)
         var uses = [Int](repeating: 0, count: network.tensorNames.count)
@@ -65,12 +67,24 @@ import Testing
         let kept = Set(names.map { network.tensorIDs[$0]! })
         return try MemoryPlan(
             network, stages: network.stages(of: schedule, uses: uses, kept: kept), shapes: shapes,
-            given: [network.tensorIDs["x"]!], kept: kept, limit: limit)
+            given: [network.tensorIDs["x"]!], kept: kept, limit: limit, search: search)
     }
 
-    /// Every thickness, every tensor that can end a part; odd extents, so that pools and strides leave something over.
+    private func first(_ shape: [Int]) -> Box { Box(shape[2...].map { _ in 0..<1 }) }
+
+    /// Every thickness of slabs, and tiles cut along two and three axes at once.
+    private func tiles(_ shape: [Int]) -> [[Int]] {
+        let extents = Array(shape[2...])
+        let slabs = (1...extents[0]).map { [$0] + extents[1...] }
+        let others = [
+            [1, 1, 1], [2, 3, 2], [3, 2, 5], [5, 4, 4], [extents[0], 2, 3], [extents[0], extents[1], 1],
+        ]
+        return slabs + others.map { zip($0, extents).map { min($0, $1) } }
+    }
+
+    /// Every tensor that can end a part; odd extents, so that pools and strides leave something over.
     @Test(arguments: ["MaxPool", "AveragePool"], [[1, 1, 27, 8, 9], [1, 1, 16, 7, 6]])
-    func slabsGiveTheWhole(_ pool: String, _ shape: [Int]) throws {
+    func tilesGiveTheWhole(_ pool: String, _ shape: [Int]) throws {
         let network = try network(pool: pool)
         var numbers = SeededNumbers(5)
         let x = numbers.tensor(shape)
@@ -84,23 +98,23 @@ import Testing
         var checked = 0
         for end in 1..<stages.count {
             let id = network.nodes[stages[end - 1].nodes.last!].outputIDs[0]!
-            guard try network.slabSteps(Array(stages[..<end]), 0..<1, shapes: shapes) != nil,
+            guard try network.partSteps(Array(stages[..<end]), first(shapes[id]!), shapes: shapes) != nil,
                 case .float(let expected)? = try network.run(
                     inputs: ["x": .float(x)], wanting: [network.tensorNames[id]])[network.tensorNames[id]]
             else { continue }
-            for thickness in 1...shapes[id]![2] {
-                let segment = Segment(stages: Array(stages[..<end]), result: id, thickness: thickness)
+            for tile in tiles(shapes[id]!) {
+                let segment = Segment(stages: Array(stages[..<end]), result: id, tile: tile)
                 let value = try segment.run(
                     network, shapes: shapes, source: { $0 == input ? .float(x) : nil }, interruption: {})
                 guard case .float(let actual) = value else { fatalError("floats") }
-                #expect(relativeError(actual, expected) < 1e-5, "\(network.tensorNames[id]), \(thickness) planes")
+                #expect(relativeError(actual, expected) < 1e-5, "\(network.tensorNames[id]), tiles of \(tile)")
                 checked += 1
             }
         }
         #expect(checked > 50)
     }
 
-    /// Without a bound large tensors go slab by slab all the same, but where rounding may decide.
+    /// Without a bound large tensors go tile by tile all the same, but where rounding may decide.
     @Test func largeTensorsAreCutForTheCaches() throws {
         let network = try network()
         func isCut(_ extent: Int) throws -> Bool {
@@ -112,7 +126,7 @@ import Testing
             let stages = network.stages(of: Array(network.nodes.indices), uses: uses, kept: [y])
             let pieces = try execution.pieces(of: stages, given: [network.tensorIDs["x"]!], kept: [y])
             return pieces.contains { (piece, _) -> Bool in
-                if case .slabs = piece { return true }
+                if case .tiles = piece { return true }
                 return false
             }
         }
@@ -147,6 +161,39 @@ import Testing
             let failure = error as? Failure
             return failure?.kind == .resources && failure?.found.contains("at least") == true
         }
+    }
+
+    /// Where a slab of one plane is too much, tiles along several axes are not; and what is promised is kept: the most that large tensors
+    /// took at once while a run went on.
+    @Test func tilesAlongSeveralAxesStayWithinLess() throws {
+        let network = try network()
+        let shape = [1, 1, 8, 96, 96]
+        let slabs = { (limit: Int) in try self.plan(network, shape, kept: ["y"], limit: limit) }
+        let free = try plan(network, shape, kept: ["y"], limit: nil)
+        let limit = free.peak / 4
+        #expect(throws: Failure.self) { _ = try slabs(limit) }
+        let tiles = try plan(network, shape, kept: ["y"], limit: limit, search: .everything)
+        #expect(!tiles.isWhole && tiles.peak <= limit)
+        #expect(tiles.summary.contains(" × ") && tiles.summary.contains("tiles to '"), "\(tiles.summary)")
+        // Measured, the tiles hold what the plan says and no more.
+        var numbers = SeededNumbers(7)
+        var values = [network.tensorIDs["x"]!: Value.float(numbers.tensor(shape))]
+        let shapes = try network.interpret(["x": shape]).map { $0?.shape }
+        var measured = 0
+        for case .tiles(let segment) in tiles.pieces {
+            let before = values.filter { $0.key != network.tensorIDs["x"]! }.values.reduce(0) {
+                $0 + 4 * $1.shape.elementCount
+            }
+            let result = try segment.run(network, shapes: shapes, source: { values[$0] }, interruption: {}) {
+                measured = max(measured, before + 4 * shapes[segment.result]!.elementCount + $0)
+            }
+            values[segment.result] = result
+        }
+        #expect(measured > tiles.peak / 2 && measured <= tiles.peak)
+        // Where slabs do, they are taken unless tiles compute less.
+        let roomy = try plan(network, [1, 1, 64, 32, 32], kept: ["y"], limit: free.peak / 3, search: .everything)
+        let slabbed = try plan(network, [1, 1, 64, 32, 32], kept: ["y"], limit: free.peak / 3)
+        #expect(try roomy.repetition() <= slabbed.repetition())
     }
 
     /// A large tensor that is read again much later cannot be cut away, and the message says where it ends.

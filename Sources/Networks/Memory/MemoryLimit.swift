@@ -1,10 +1,11 @@
+import Failures
 import Synchronization
 import Tensors
 
 /// How much memory a network's run may take.
 ///
-/// A run that would take more goes through the network slab by slab where the network allows it: from the input to the next small
-/// tensor, a few planes at a time with the margin that windows reach into, and on from there. What comes out is the same to
+/// A run that would take more goes through the network tile by tile where the network allows it: from the input to the next small
+/// tensor, a few places at a time with the margin that windows reach into, and on from there. What comes out is the same to
 /// rounding.
 public enum MemoryLimit {
     private struct State {
@@ -45,9 +46,20 @@ public enum MemoryLimit {
         observe?(text)
     }
 
-    /// What the program, a network's weights in all their layouts, and a scan with its map take beside the network's tensors.
+    /// Bytes that whoever runs a network holds meanwhile beside its input: the scan as it was read. nil: as much as the input.
+    @TaskLocal public static var heldBytes: Int?
+
+    /// What the program, a network's weights in all their layouts, its input and what the caller holds take beside the network's
+    /// tensors.
     static func besides(_ network: Network, inputBytes: Int) -> Int {
-        (128 << 20) + 16 * network.parameterCount + 2 * inputBytes
+        (128 << 20) + 16 * network.parameterCount + inputBytes + (heldBytes ?? inputBytes)
+    }
+
+    static func refusal(_ network: Network, _ limit: Int, found: Int, _ why: String) -> Failure {
+        Failure(
+            .resources, "graph '\(network.name)'", expected: "\(text(limit)) for its tensors to suffice",
+            found: "\(text(found)) at least\(why)",
+            remedy: "Raise --max-memory, resample to larger voxels, or crop the scan")
     }
 
     /// "1.5 GB"

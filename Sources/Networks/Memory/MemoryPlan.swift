@@ -1,11 +1,19 @@
 import Failures
 import Tensors
 
-/// How a schedule is run within a bound: as it is, or parts of it slab by slab.
+/// How a schedule is run within a bound: as it is, or parts of it tile by tile.
 struct MemoryPlan {
     enum Piece {
         case whole(Stage)
-        case slabs(Segment)
+        case tiles(Segment)
+    }
+
+    /// How the parts and their tiles are chosen.
+    enum Search {
+        /// Slabs along the first spatial axis, each part as soon as it can end: found at once, copied in one stretch a channel.
+        case slabs
+        /// What repeats the least work, among tiles along any axes and parts that end anywhere.
+        case everything
     }
 
     private(set) var pieces: [Piece] = []
@@ -27,7 +35,8 @@ struct MemoryPlan {
     ///   - limit: bytes of tensors at once; nil for no bound.
     /// - Throws: a ``Failure`` of kind `.resources` where no plan stays within the limit.
     init(
-        _ network: Network, stages: [Stage], shapes: [[Int]?], given: Set<Int>, kept: Set<Int>, limit: Int?
+        _ network: Network, stages: [Stage], shapes: [[Int]?], given: Set<Int>, kept: Set<Int>, limit: Int?,
+        search: Search = .everything
     ) throws {
         self.network = network
         self.stages = stages
@@ -39,69 +48,59 @@ struct MemoryPlan {
             for index in stage.nodes { for case let id? in network.nodes[index].inputIDs { lastReader[id] = place } }
         }
         self.lastReader = lastReader
-        var live = 0
-        var place = 0
-        while place < stages.count {
-            let rest = wholePeak(from: place, live: live)
-            guard let limit, rest > limit else {
-                peak = max(peak, rest)
-                pieces += stages[place...].map { .whole($0) }
-                break
-            }
-            let (end, segment, most) = try segment(from: place, live: live, limit: limit)
-            peak = max(peak, most)
-            pieces.append(.slabs(segment))
-            live += bytes(segment.result)
-            for id in Set(read(place..<end)) where lastReader[id]! < end && lives(id, before: place) {
-                live -= bytes(id)
-            }
-            place = end
+        guard let limit, wholePeak(from: 0) > limit else {
+            peak = wholePeak(from: 0)
+            pieces = stages.map { .whole($0) }
+            return
         }
+        let slabs = try self.slabs(limit)
+        if search == .slabs {
+            guard let slabs else { throw refusal(limit, "", nil) }
+            (pieces, peak) = slabs
+            return
+        }
+        var cheapest = Cheapest()
+        let tiles = try tiles(from: 0, limit, &cheapest)
+        var best = tiles
+        if let slabs {
+            let work = try work(slabs.pieces)
+            if work <= best?.work ?? .infinity { best = (slabs.pieces, slabs.peak, work) }
+        }
+        guard let best else { throw refusal(limit, cheapest.obstacle, cheapest.least) }
+        (pieces, peak) = (best.pieces, best.peak)
     }
 
-    var isWhole: Bool { !pieces.contains { if case .slabs = $0 { true } else { false } } }
+    private func refusal(_ limit: Int, _ obstacle: String, _ least: Int?) -> Failure {
+        MemoryLimit.refusal(network, limit, found: least ?? wholePeak(from: 0), obstacle)
+    }
 
-    /// How much is computed in the parts that are run slab by slab, margins and all, against computing them at once: 1 and more.
+    var isWhole: Bool { !pieces.contains { if case .tiles = $0 { true } else { false } } }
+
+    /// How much is computed in the parts that are run tile by tile, margins and all, against computing them at once: 1 and more.
     func repetition() throws -> Double {
         var (once, cut) = (0.0, 0.0)
-        for case .slabs(let segment) in pieces {
-            let extent = shapes[segment.result]![2]
-            for start in stride(from: 0, to: extent, by: segment.thickness) {
-                let planes = start..<min(extent, start + segment.thickness)
-                guard let steps = try network.slabSteps(segment.stages, planes, shapes: shapes) else { continue }
-                for (stage, step) in zip(segment.stages, steps) {
-                    let work = workOfAPlane(stage, step.result)
-                    cut += work * Double(step.planes.count)
-                    if start == 0 { once += work * Double(shapes[step.result]![2]) }
-                }
-            }
+        for case .tiles(let segment) in pieces {
+            cut += try work(segment) ?? 0
+            once += segment.stages.reduce(0) { $0 + work($1) }
         }
         return once > 0 ? cut / once : 1
     }
 
-    /// Additions and multiplications for one plane of a stage's result, about.
-    private func workOfAPlane(_ stage: Stage, _ result: Int) -> Double {
-        let shape = shapes[result]!
-        let head = network.nodes[stage.nodes[0]]
-        let places = Double(shape.reduce(1, *)) / Double(max(1, shape[2]))
-        guard head.type == "Conv", head.inputIDs.count > 1, let id = head.inputIDs[1],
-            let weight = network.constantValues[id]
-        else { return places }
-        return places * Double(weight.shape.dropFirst().reduce(1, *))
+    /// Whether every part that is run tile by tile takes several stages at once.
+    var tilesJoinStages: Bool {
+        pieces.allSatisfy { if case .tiles(let segment) = $0 { segment.stages.count > 1 } else { true } }
     }
 
-    /// Whether every part that is run slab by slab takes several stages at once.
-    var slabsJoinStages: Bool {
-        pieces.allSatisfy { if case .slabs(let segment) = $0 { segment.stages.count > 1 } else { true } }
-    }
-
-    /// "7 slabs to 'pool2', 5 to 'pool3'"
+    /// "7 slabs to 'pool2', 4 × 3 × 3 tiles to 'pool3'"
     var summary: String {
         pieces.compactMap { piece -> String? in
-            guard case .slabs(let segment) = piece else { return nil }
-            let extent = shapes[segment.result]![2]
-            let count = (extent + segment.thickness - 1) / segment.thickness
-            return "\(count) slab\(count == 1 ? "" : "s") to '\(network.tensorNames[segment.result])'"
+            guard case .tiles(let segment) = piece else { return nil }
+            let counts = zip(extents(segment.result), segment.tile).map { ($0 + $1 - 1) / $1 }
+            let name = network.tensorNames[segment.result]
+            if counts.dropFirst().allSatisfy({ $0 == 1 }) {
+                return "\(counts[0]) slab\(counts[0] == 1 ? "" : "s") to '\(name)'"
+            }
+            return "\(counts.map(String.init).joined(separator: " × ")) tiles to '\(name)'"
         }.joined(separator: ", ")
     }
 
@@ -109,7 +108,13 @@ struct MemoryPlan {
 
     private func bytes(_ id: Int) -> Int { 4 * (shapes[id]?.reduce(1, *) ?? 0) }
 
+    private func extents(_ id: Int) -> [Int] { Array(shapes[id]![2...]) }
+
     private func result(_ place: Int) -> Int? { network.nodes[stages[place].nodes.last!].outputIDs[0] }
+
+    private func made(_ place: Int) -> [Int] {
+        stages[place].nodes.last.map { network.nodes[$0].outputIDs.compactMap { $0 } } ?? []
+    }
 
     /// Tensors that stages read and that are neither constants nor within a chain.
     private func read(_ places: Range<Int>) -> [Int] {
@@ -121,16 +126,20 @@ struct MemoryPlan {
         }
     }
 
-    /// Whether a tensor was computed before a stage and is given up after its last use.
-    private func lives(_ id: Int, before place: Int) -> Bool {
-        !given.contains(id) && !kept.contains(id) && (0..<place).contains { result($0) == id }
+    /// Bytes of what earlier stages made and what is read from here on, or kept.
+    private func live(before place: Int) -> Int {
+        (0..<place).reduce(0) { sum, earlier in
+            made(earlier).reduce(sum) { sum, id in
+                kept.contains(id) || (lastReader[id] ?? -1) >= place ? sum + bytes(id) : sum
+            }
+        }
     }
 
-    private func wholePeak(from first: Int, live: Int) -> Int {
-        var live = live
+    private func wholePeak(from first: Int, to end: Int? = nil) -> Int {
+        var live = live(before: first)
         var peak = live
-        for place in first..<stages.count {
-            let made = stages[place].nodes.last.map { network.nodes[$0].outputIDs.compactMap { $0 } } ?? []
+        for place in first..<(end ?? stages.count) {
+            let made = made(place)
             live += made.reduce(0) { $0 + bytes($1) }
             peak = max(peak, live)
             for id in Set(read(place..<place + 1))
@@ -142,57 +151,111 @@ struct MemoryPlan {
         return peak
     }
 
-    // MARK: Segments
+    // MARK: What costs how much
 
-    /// The next part to run slab by slab: to the first tensor that is no larger than what it is made from, or else to the
-    /// smallest that can be reached.
-    private func segment(from first: Int, live: Int, limit: Int) throws -> (end: Int, segment: Segment, peak: Int) {
-        let sources = Set(read(first..<first + 1)).reduce(0) { $0 + bytes($1) }
-        var best: (end: Int, size: Int)?
-        var least = Int.max
-        var obstacle = ""
-        for end in first + 1...stages.count {
-            guard let id = result(end - 1), let shape = shapes[id], shape.count >= 3 else { break }
-            let part = Array(stages[first..<end])
-            let middle = shape[2] / 2
-            guard let steps = try network.slabSteps(part, middle..<middle + 1, shapes: shapes) else {
-                let node = network.nodes[stages[end - 1].nodes[0]]
-                // A branch whose other end comes later is no obstacle yet.
-                if try network.slabStep(stages[end - 1], middle..<middle + 1, shapes: shapes) == nil {
-                    obstacle = "; '\(node.name)' (\(node.type)) needs the whole of what it reads"
-                    break
+    /// Additions and multiplications for one place of a stage's result, about.
+    private func workOfAPlace(_ stage: Stage) -> Double {
+        let channels = network.nodes[stage.nodes.last!].outputIDs[0].flatMap { shapes[$0] }?.prefix(2).reduce(1, *) ?? 1
+        let head = network.nodes[stage.nodes[0]]
+        guard head.type == "Conv", head.inputIDs.count > 1, let id = head.inputIDs[1],
+            let weight = network.constantValues[id]
+        else { return Double(channels) }
+        return Double(channels) * Double(weight.shape.dropFirst().reduce(1, *))
+    }
+
+    private func work(_ stage: Stage) -> Double {
+        guard let id = network.nodes[stage.nodes.last!].outputIDs[0], let shape = shapes[id] else { return 0 }
+        return workOfAPlace(stage) * Double(shape.dropFirst(2).reduce(1, *))
+    }
+
+    /// A byte of a tensor that is written whole and read again costs as much as so many multiplications.
+    private static let workOfAByte = 20.0
+
+    /// All that a segment's tiles compute; nil where one of them cannot be.
+    private func work(_ segment: Segment) throws -> Double? {
+        let extents = extents(segment.result)
+        let counts = zip(extents, segment.tile).map { ($0 + $1 - 1) / $1 }
+        // Axes don't meet: what the tiles along each of them read is found on the way along a diagonal.
+        var sums = [[Double]](repeating: [Double](repeating: 0, count: extents.count), count: segment.stages.count)
+        for number in 0..<(counts.max() ?? 0) {
+            let box = Box(
+                extents.indices.map { axis in
+                    let start = min(number, counts[axis] - 1) * segment.tile[axis]
+                    return start..<min(extents[axis], start + segment.tile[axis])
+                })
+            guard let steps = try network.partSteps(segment.stages, box, shapes: shapes) else { return nil }
+            for (place, step) in steps.enumerated() {
+                for axis in extents.indices where number < counts[axis] {
+                    sums[place][axis] += Double(step.box.ranges[axis].count)
                 }
-                continue
             }
-            guard isOnlyWayOut(id, first..<end) else { continue }
-            let most = live + bytes(id) + peak(of: steps)
-            least = min(least, most)
-            guard most <= limit else { continue }
-            if best == nil || bytes(id) < best!.size { best = (end, bytes(id)) }
-            if bytes(id) <= sources { break }
         }
-        guard let best else {
-            let needed = least == .max ? wholePeak(from: first, live: live) : least
-            throw Failure(
-                .resources, "graph '\(network.name)'",
-                expected: "\(MemoryLimit.text(limit)) for its tensors to suffice",
-                found: "\(MemoryLimit.text(needed)) at least\(obstacle)",
-                remedy: "Raise --max-memory, resample to larger voxels, or crop the scan")
+        return zip(segment.stages, sums).reduce(0) { $0 + workOfAPlace($1.0) * $1.1.reduce(1, *) }
+    }
+
+    private func work(_ pieces: [Piece]) throws -> Double {
+        try pieces.reduce(0) { sum, piece in
+            switch piece {
+            case .whole(let stage): sum + work(stage)
+            case .tiles(let segment): sum + traffic(segment.result) + (try work(segment) ?? .infinity)
+            }
         }
-        let id = result(best.end - 1)!
-        let part = Array(stages[first..<best.end])
-        let extent = shapes[id]![2]
-        var chosen = (thickness: 1, peak: least)
-        // The fewest slabs that fit: margins are computed twice.
-        for count in 1...extent {
-            let thickness = (extent + count - 1) / count
-            let start = (extent - thickness) / 2
-            guard let steps = try network.slabSteps(part, start..<start + thickness, shapes: shapes) else { continue }
-            let most = live + bytes(id) + peak(of: steps)
-            chosen = (thickness, most)
-            if most <= limit { break }
+    }
+
+    private func traffic(_ id: Int) -> Double { Self.workOfAByte * Double(bytes(id)) }
+
+    // MARK: Slabs
+
+    /// Part after part in slabs, each to the first tensor that is no larger than what it is made from, or else to the smallest that can
+    /// be reached; nil where that doesn't stay within the limit.
+    private func slabs(_ limit: Int) throws -> (pieces: [Piece], peak: Int)? {
+        var pieces: [Piece] = []
+        var peak = 0
+        var place = 0
+        while place < stages.count {
+            let rest = wholePeak(from: place)
+            if rest <= limit {
+                return (pieces + stages[place...].map { .whole($0) }, max(peak, rest))
+            }
+            var best: (end: Int, size: Int)?
+            let sources = Set(read(place..<place + 1)).reduce(0) { $0 + bytes($1) }
+            let live = live(before: place)
+            for end in place + 1...stages.count {
+                guard let reach = try reach(place..<end) else { break }
+                guard case .out(let id) = reach else { continue }
+                var tile = extents(id)
+                tile[0] = 1
+                guard let most = try most(place..<end, tile), live + bytes(id) + most <= limit else { continue }
+                if best == nil || bytes(id) < best!.size { best = (end, bytes(id)) }
+                if bytes(id) <= sources { break }
+            }
+            guard let end = best?.end, let found = try tile(place..<end, live: live, limit: limit, axes: [0]) else {
+                return nil
+            }
+            pieces.append(.tiles(found.segment))
+            peak = max(peak, found.peak)
+            place = end
         }
-        return (best.end, Segment(stages: part, result: id, thickness: chosen.thickness), chosen.peak)
+        return (pieces, peak)
+    }
+
+    private enum Reach {
+        /// Its result is the only thing that is needed afterwards.
+        case out(Int)
+        /// Something else is, too.
+        case inside
+    }
+
+    /// Whether stages can be run part by part; nil where they cannot, and no longer part from there can.
+    private func reach(_ places: Range<Int>) throws -> Reach? {
+        guard let id = result(places.upperBound - 1), let shape = shapes[id], (3...5).contains(shape.count),
+            shape.allSatisfy({ $0 > 0 })
+        else { return nil }
+        let middle = Box(shape[2...].map { $0 / 2..<$0 / 2 + 1 })
+        guard try network.partStep(stages[places.upperBound - 1], middle, shapes: shapes) != nil else { return nil }
+        guard isOnlyWayOut(id, places), try network.partSteps(Array(stages[places]), middle, shapes: shapes) != nil
+        else { return .inside }
+        return .out(id)
     }
 
     /// Whether nothing but `id` that the stages compute is read after them or kept.
@@ -205,28 +268,140 @@ struct MemoryPlan {
         }
     }
 
-    /// The most bytes that one slab's tensors take at once.
-    private func peak(of steps: [SlabStep]) -> Int {
+    /// The fewest tiles along these axes that stay within the limit: margins are computed twice. Of several axes that is cut whose tiles
+    /// are longest.
+    private func tile(
+        _ places: Range<Int>, live: Int, limit: Int, axes: [Int]
+    ) throws -> (segment: Segment, peak: Int)? {
+        let id = result(places.upperBound - 1)!
+        let extents = extents(id)
+        var counts = [Int](repeating: 1, count: extents.count)
+        while true {
+            let tile = zip(extents, counts).map { ($0 + $1 - 1) / $1 }
+            if let most = try most(places, tile), live + bytes(id) + most <= limit {
+                return (Segment(stages: Array(stages[places]), result: id, tile: tile), live + bytes(id) + most)
+            }
+            guard let axis = axes.filter({ tile[$0] > 1 }).max(by: { tile[$0] < tile[$1] }) else { return nil }
+            // The next count that makes a thinner tile.
+            counts[axis] = (extents[axis] + tile[axis] - 2) / (tile[axis] - 1)
+        }
+    }
+
+    /// The most bytes that a tile of so many places in the middle of a part's result takes, beside the result; nil where it cannot be.
+    private func most(_ places: Range<Int>, _ tile: [Int]) throws -> Int? {
+        let id = result(places.upperBound - 1)!
+        let box = Box(
+            zip(extents(id), tile).map {
+                let start = ($0 - $1) / 2
+                return start..<start + $1
+            })
+        return try network.partSteps(Array(stages[places]), box, shapes: shapes).map(peak(of:))
+    }
+
+    /// The most bytes that one tile's tensors take at once.
+    private func peak(of steps: [PartStep]) -> Int {
         var left: [Int: Int] = [:]
         for step in steps { for read in step.reads { left[read.id, default: 0] += 1 } }
-        var planes: [Int: Range<Int>] = [:]
-        func size(_ id: Int, _ count: Int) -> Int { bytes(id) / max(1, shapes[id]![2]) * count }
+        var boxes: [Int: Box] = [:]
+        func size(_ id: Int, _ box: Box) -> Int { 4 * shapes[id]!.prefix(2).reduce(1, *) * box.count }
         var live = 0
         var peak = 0
         for step in steps {
-            // Planes of a larger slab or of a whole tensor are copied out.
+            // A box of a larger part or of a whole tensor is copied out.
             let copied = step.reads.reduce(0) { sum, read in
-                planes[read.id] == read.planes || read.planes.count == shapes[read.id]![2]
-                    ? sum : sum + size(read.id, read.planes.count)
+                boxes[read.id] == read.box || read.box.isWhole(of: shapes[read.id]![2...])
+                    ? sum : sum + size(read.id, read.box)
             }
-            live += size(step.result, step.planes.count)
+            live += size(step.result, step.box)
             peak = max(peak, live + copied)
-            planes[step.result] = step.planes
+            boxes[step.result] = step.box
             for (id, _) in step.reads {
                 left[id]! -= 1
-                if left[id] == 0, let gone = planes[id] { live -= size(id, gone.count) }
+                if left[id] == 0, let gone = boxes[id] { live -= size(id, gone) }
             }
         }
         return peak
+    }
+
+    // MARK: Tiles
+
+    private typealias Found = (pieces: [Piece], peak: Int, work: Double)
+
+    private struct Cheapest {
+        /// By the stage from which on; nil where nothing stays within the limit.
+        var known: [Int: Found?] = [:]
+        /// The least that any part would have taken, where none fitted.
+        var least: Int?
+        var obstacle = ""
+    }
+
+    /// So many places at which a part may end are tried from each start.
+    private static let mostEnds = 8
+
+    /// The plan of least work for the stages from `first` on; nil where none stays within the limit.
+    private func tiles(from first: Int, _ limit: Int, _ cheapest: inout Cheapest) throws -> Found? {
+        if let known = cheapest.known[first] { return known }
+        let rest = wholePeak(from: first)
+        if rest <= limit {
+            let pieces = stages[first...].map { Piece.whole($0) }
+            return (pieces, rest, try work(pieces))
+        }
+        let live = live(before: first)
+        var best: Found?
+        var smallest = Int.max
+        var tried = 0
+        for end in first + 1..<stages.count + 1 {
+            guard let reach = try reach(first..<end) else {
+                if tried == 0 {
+                    let node = network.nodes[stages[end - 1].nodes[0]]
+                    cheapest.obstacle = "; '\(node.name)' (\(node.type)) needs the whole of what it reads"
+                }
+                break
+            }
+            guard case .out(let id) = reach, bytes(id) < smallest || kept.contains(id) else { continue }
+            guard live + bytes(id) < limit else {
+                cheapest.least = min(cheapest.least ?? .max, live + bytes(id))
+                continue
+            }
+            smallest = min(smallest, bytes(id))
+            tried += 1
+            guard let found = try cheapestTile(first..<end, live: live, limit: limit) else {
+                let ones = [Int](repeating: 1, count: extents(id).count)
+                let most = try most(first..<end, ones).map { live + bytes(id) + $0 }
+                cheapest.least = min(cheapest.least ?? .max, most ?? .max)
+                continue
+            }
+            if let after = try tiles(from: end, limit, &cheapest) {
+                let total = found.work + traffic(id) + after.work
+                if total < best?.work ?? .infinity {
+                    best = ([.tiles(found.segment)] + after.pieces, max(found.peak, after.peak), total)
+                }
+            }
+            if tried == Self.mostEnds { break }
+        }
+        // What cannot be cut may fit as it is.
+        if best == nil, wholePeak(from: first, to: first + 1) <= limit,
+            let after = try tiles(from: first + 1, limit, &cheapest)
+        {
+            let peak = max(wholePeak(from: first, to: first + 1), after.peak)
+            best = ([.whole(stages[first])] + after.pieces, peak, work(stages[first]) + after.work)
+        }
+        cheapest.known[first] = .some(best)
+        return best
+    }
+
+    /// Tiles along one, two or three axes: the fewer the longer the stretches that are copied, the more the less margin.
+    private func cheapestTile(
+        _ places: Range<Int>, live: Int, limit: Int
+    ) throws -> (segment: Segment, peak: Int, work: Double)? {
+        var best: (segment: Segment, peak: Int, work: Double)?
+        for axes in 1...extents(result(places.upperBound - 1)!).count {
+            guard let found = try tile(places, live: live, limit: limit, axes: Array(0..<axes)),
+                let work = try work(found.segment)
+            else { continue }
+            // More axes have to bring something.
+            if best == nil || work < 0.95 * best!.work { best = (found.segment, found.peak, work) }
+        }
+        return best
     }
 }

@@ -18,10 +18,20 @@ struct FoundExplanations {
 
 extension ScanWorker {
     func explain(
-        _ source: ScanSource, mask: Volume?, labels: Volume?, body: BodyOnce, _ watch: inout Stopwatch
+        _ held: HeldScan, mask: Volume?, labels: Volume?, body: BodyOnce, _ watch: inout Stopwatch
     ) throws -> FoundExplanations {
-        let inputs = try watch.time("prepare") { try plan.preparation.prepare(source) }
+        let inputs = try watch.time("prepare") { try plan.preparation.prepare(held.source()) }
         try stop.check()
+        // A large part of the bound is better used by the network; reading once more takes a second or two.
+        if let bound = MemoryLimit.bytes, held.bytes > bound / 16 { held.giveUp() }
+        return try MemoryLimit.$heldBytes.withValue(held.bytes) {
+            try explain(inputs, mask: mask, labels: labels, body: body, &watch)
+        }
+    }
+
+    private func explain(
+        _ inputs: [PreparedInput], mask: Volume?, labels: Volume?, body: BodyOnce, _ watch: inout Stopwatch
+    ) throws -> FoundExplanations {
         let needsMask = plan.targets.contains { if case .masked = $0 { true } else { false } }
         if needsMask, mask == nil {
             throw Failure(

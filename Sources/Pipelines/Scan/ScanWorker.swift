@@ -1,24 +1,51 @@
 import Explanations
 import Failures
 import Foundation
+import Networks
 import Rendering
 import Reports
 import Synchronization
+import Tensors
 import Volumes
 import Workers
 
+/// A scan as read, which can be given up while its memory is wanted for something else and is read once more when it is asked for.
+final class HeldScan: Sendable {
+    private let held: Mutex<ScanSource?>
+    private let reading: @Sendable () throws -> ScanSource
+
+    init(_ source: ScanSource, reading: @escaping @Sendable () throws -> ScanSource) {
+        held = Mutex(source)
+        self.reading = reading
+    }
+
+    func source() throws -> ScanSource {
+        try held.withLock { held in
+            if let source = held { return source }
+            let source = try reading()
+            held = source
+            return source
+        }
+    }
+
+    func giveUp() { held.withLock { $0 = nil } }
+
+    /// Bytes of its voxels, as far as they are held.
+    var bytes: Int { held.withLock { $0.map { 4 * $0.grid.count } ?? 0 } }
+}
+
 /// The patient's body in a scan, found when first asked for; nil where there is none to find.
 final class BodyOnce: Sendable {
-    private let source: ScanSource
+    private let scan: HeldScan
     private let found = Mutex<Mask??>(nil)
 
-    init(_ source: ScanSource) { self.source = source }
+    init(_ scan: HeldScan) { self.scan = scan }
 
     var mask: Mask? {
         found.withLock { found in
             if let known = found { return known }
             var mask: Mask?
-            if case .volume(let image) = source { mask = BodyMask()(image.volume) }
+            if case .volume(let image)? = try? scan.source() { mask = BodyMask()(image.volume) }
             // Everything or nothing is no body: a picture, a scan of another kind, a crop within it.
             if let all = mask, !all.isSet.contains(true) || !all.isSet.contains(false) { mask = nil }
             found = .some(mask)
@@ -54,7 +81,7 @@ struct ScanWorker: Sendable {
     }
 
     /// Reads the scan, and hashes it meanwhile where that has not been done.
-    private func read(_ known: [ScanLedger.Entry]?) throws -> (inputs: [ScanLedger.Entry], source: ScanSource) {
+    private func read(_ known: [ScanLedger.Entry]?) throws -> (inputs: [ScanLedger.Entry], scan: HeldScan) {
         var inputs = known
         var source: ScanSource?
         try Workers.shared.forEachThrowing(2) { part in
@@ -64,8 +91,14 @@ struct ScanWorker: Sendable {
                 source = try ScanSource.read(scan.url, volume: plan.words.input.volume)
             }
         }
-        return (inputs!, source!)
+        return (
+            inputs!,
+            HeldScan(source!) { [scan, plan] in try ScanSource.read(scan.url, volume: plan.words.input.volume) }
+        )
     }
+
+    /// Whether a scan of this size is to be sparing of memory.
+    private var isBounded: Bool { MemoryLimit.bytes != nil }
 
     /// Whether the ledger in the results folder says that this very work is done and whole.
     func isDone(_ ledger: ScanLedger, inputs: [ScanLedger.Entry]) -> Bool {
@@ -82,7 +115,7 @@ struct ScanWorker: Sendable {
         let turn = gate?.take()
         try stop.check()
         var watch = Stopwatch()
-        let (inputs, source) = try watch.time("read") {
+        let (inputs, held) = try watch.time("read") {
             do { return try read(known) } catch {
                 // What stands here from before says nothing about a scan that can no longer be read.
                 ScanLedger.read(from: folder)?.removeOutputs(in: folder)
@@ -92,11 +125,17 @@ struct ScanWorker: Sendable {
         try prepareFolder()
         try stop.check()
         let labels: LabelMap? = try watch.time("read") {
-            try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: source.grid) }
+            let grid = try held.source().grid
+            return try scan.labels.map { try LabelMap($0, counted: plan.words.input.labelValues, on: grid) }
         }
-        let body = BodyOnce(source)
-        let found = try explain(source, mask: labels?.mask, labels: labels?.volume, body: body, &watch)
-        turn?.end()
+        let body = BodyOnce(held)
+        let found = try explain(held, mask: labels?.mask, labels: labels?.volume, body: body, &watch)
+        // What comes now needs other memory than a network.
+        TensorMemory.releaseAll()
+        // Where memory is bounded the next scan comes when this one's is free again.
+        if !isBounded { turn?.end() }
+        defer { turn?.end() }
+        let source = try watch.time("read") { try held.source() }
         // Stopped in the midst of sampling: what was found so far is written, as the best there is.
         let isPartial = found.explanations.contains(where: \.isPartial)
         func checkStop() throws { if !isPartial { try stop.check() } }

@@ -44,14 +44,14 @@ public struct AveragePool: Operator {
     }
 }
 
-extension AveragePool: SlabOperator {
-    public func slab(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: any Operator)? {
+extension AveragePool: PartialOperator {
+    public func part(_ outputs: Box, shapes: [[Int]?]) throws -> (box: Box, operation: any Operator)? {
         // What lies beyond the padding does not count, so that a rounded-up extent cannot be written as padding.
         guard !window.ceilMode, let input = shapes.first ?? nil, let kernel = window.kernel,
-            let slab = try window.slab(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
+            let part = try window.part(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
         else { return nil }
         var pool = self
-        pool.window = slab.attributes
-        return (slab.planes, pool)
+        pool.window = part.attributes
+        return (part.box, pool)
     }
 }

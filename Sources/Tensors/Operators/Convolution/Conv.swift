@@ -111,20 +111,20 @@ public struct Conv: Operator {
     }
 }
 
-extension Conv: SlabOperator {
-    public func slab(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: any Operator)? {
-        try slabConvolution(outputs, shapes: shapes)
+extension Conv: PartialOperator {
+    public func part(_ outputs: Box, shapes: [[Int]?]) throws -> (box: Box, operation: any Operator)? {
+        try partialConvolution(outputs, shapes: shapes)
     }
 
     /// As the protocol asks, and nothing but a convolution.
-    func slabConvolution(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: Conv)? {
+    func partialConvolution(_ outputs: Box, shapes: [[Int]?]) throws -> (box: Box, operation: Conv)? {
         guard shapes.count >= 2, let input = shapes[0], let weight = shapes[1], weight.count == input.count,
-            let slab = try window.slab(
+            let part = try window.part(
                 outputs, over: try window.spatialExtents(of: input), kernel: Array(weight[2...]))
         else { return nil }
         var conv = self
-        conv.window = slab.attributes
-        return (slab.planes, conv)
+        conv.window = part.attributes
+        return (part.box, conv)
     }
 }
 

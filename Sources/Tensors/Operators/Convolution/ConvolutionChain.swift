@@ -66,15 +66,13 @@ public struct ConvolutionChain: Sendable {
         return try conv.forward(inputs)[0]
     }
 
-    /// What some outputs along the first spatial axis read of the convolution's input, and the chain that gives just these
-    /// from just those planes (and these planes of the addend); see ``SlabOperator``.
-    public func slab(
-        _ outputs: Range<Int>, shapes: [[Int]?]
-    ) throws -> (planes: Range<Int>, chain: ConvolutionChain)? {
-        guard let slab = try conv.slabConvolution(outputs, shapes: shapes) else { return nil }
+    /// What a box of the result reads of the convolution's input, and the chain that gives just this box from just that one (and
+    /// this box of the addend); see ``PartialOperator``.
+    public func part(_ outputs: Box, shapes: [[Int]?]) throws -> (box: Box, chain: ConvolutionChain)? {
+        guard let part = try conv.partialConvolution(outputs, shapes: shapes) else { return nil }
         var chain = self
-        chain.conv = slab.operation
-        return (slab.planes, chain)
+        chain.conv = part.operation
+        return (part.box, chain)
     }
 
     /// The weights and bias of a convolution after which each output channel is multiplied and shifted.

@@ -99,15 +99,15 @@ public struct MaxPool: Operator {
     }
 }
 
-extension MaxPool: SlabOperator {
-    public func slab(_ outputs: Range<Int>, shapes: [[Int]?]) throws -> (planes: Range<Int>, operation: any Operator)? {
+extension MaxPool: PartialOperator {
+    public func part(_ outputs: Box, shapes: [[Int]?]) throws -> (box: Box, operation: any Operator)? {
         // Indices count places of the whole input.
         guard !wantsIndices, let input = shapes.first ?? nil, let kernel = window.kernel,
-            let slab = try window.slab(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
+            let part = try window.part(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
         else { return nil }
         var pool = self
-        pool.window = slab.attributes
-        return (slab.planes, pool)
+        pool.window = part.attributes
+        return (part.box, pool)
     }
 }
 

@@ -1,5 +1,5 @@
-import Foundation
 import Synchronization
+import Workers
 
 /// Working memory that is handed from piece to piece, so that hot loops touch pages that exist already.
 enum Scratch {
@@ -20,18 +20,23 @@ enum Scratch {
         return try body(block.base)
     }
 
+    /// Gives all idle blocks back to the system.
+    static func releaseIdle() {
+        let dropped = idle.withLock { blocks in
+            defer { blocks = [] }
+            return blocks
+        }
+        for block in dropped { block.base.deallocate() }
+    }
+
     private static func take(_ bytes: Int) -> Block {
         let found: Block? = idle.withLock { blocks in
             guard let index = blocks.firstIndex(where: { $0.bytes >= bytes }) else { return nil }
             return blocks.remove(at: index)
         }
         if let found { return found }
-        // Whole huge pages where it is large: fewer faults and fewer translation misses.
-        let huge = 2 << 20
-        let size = bytes >= huge ? (bytes + huge - 1) / huge * huge : max(4096, (bytes + 4095) / 4096 * 4096)
-        let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: bytes >= huge ? huge : 64)
-        if bytes >= huge { madvise(base, size, 14 /* MADV_HUGEPAGE */) }
-        return Block(base: base, bytes: size)
+        let memory = HugePages.allocate(bytes)
+        return Block(base: memory.baseAddress!, bytes: memory.count)
     }
 
     private static func giveBack(_ block: Block) {

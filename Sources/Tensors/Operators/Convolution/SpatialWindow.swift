@@ -155,30 +155,36 @@ struct WindowAttributes: Sendable {
 }
 
 extension WindowAttributes {
-    /// What some outputs along the first spatial axis read of it, and the attributes that give just these outputs from just
-    /// those planes; nil where they read padding only.
-    func slab(
-        _ outputs: Range<Int>, over spatial: [Int], kernel: [Int]
-    ) throws -> (planes: Range<Int>, attributes: WindowAttributes)? {
+    /// What a box of outputs reads of the input, and the attributes that give just these outputs from just that box; nil where they
+    /// read padding only.
+    func part(
+        _ outputs: Box, over spatial: [Int], kernel: [Int]
+    ) throws -> (box: Box, attributes: WindowAttributes)? {
         let whole = try window(over: spatial, kernel: kernel)
         let first = 3 - whole.rank
-        let low = outputs.lowerBound * whole.stride[first] - whole.padBegin[first]
-        let high = (outputs.upperBound - 1) * whole.stride[first] - whole.padBegin[first] + whole.reach[first]
-        let planes = max(0, low)..<max(0, low, min(whole.input[first], high))
-        guard !planes.isEmpty else { return nil }
         var begin = whole.padBegin
         var end = whole.padEnd
-        for axis in first..<3 {
-            let last = (whole.output[axis] - 1) * whole.stride[axis] + whole.reach[axis]
-            end[axis] = max(end[axis], last - whole.input[axis] - begin[axis])
+        var ranges: [Range<Int>] = []
+        for (axis, wanted) in zip(first..<3, outputs.ranges) {
+            let low = wanted.lowerBound * whole.stride[axis] - whole.padBegin[axis]
+            let high = (wanted.upperBound - 1) * whole.stride[axis] - whole.padBegin[axis] + whole.reach[axis]
+            if wanted == 0..<whole.output[axis] {
+                // What the last window doesn't reach is given all the same: an axis that isn't cut need not be copied.
+                end[axis] = max(end[axis], high - whole.input[axis])
+                ranges.append(0..<whole.input[axis])
+                continue
+            }
+            let read = max(0, low)..<max(0, low, min(whole.input[axis], high))
+            guard !read.isEmpty else { return nil }
+            begin[axis] = read.lowerBound - low
+            end[axis] = high - read.upperBound
+            ranges.append(read)
         }
-        begin[first] = planes.lowerBound - low
-        end[first] = high - planes.upperBound
         var attributes = self
         attributes.pads = (first..<3).map { begin[$0] } + (first..<3).map { end[$0] }
         attributes.padding = .explicit
         attributes.ceilMode = false
-        return (planes, attributes)
+        return (Box(ranges), attributes)
     }
 }
 

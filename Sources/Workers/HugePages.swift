@@ -1,0 +1,36 @@
+import Foundation
+
+/// Large pages for large memory that is about to be written from one end to the other: a page fault for every two megabytes
+/// and not for every four kilobytes, and fewer misses of the translation cache. Advice only: a system without them goes on as before.
+public enum HugePages {
+    public static let size = 2 << 20
+
+    /// Asks for large pages where at least two of them lie within `memory`.
+    public static func advise(_ memory: UnsafeMutableRawBufferPointer) {
+        guard memory.count >= 2 * size, let base = memory.baseAddress else { return }
+        let start = (UInt(bitPattern: base) + UInt(size - 1)) & ~UInt(size - 1)
+        let end = (UInt(bitPattern: base) + UInt(memory.count)) & ~UInt(size - 1)
+        #if os(Linux)
+            if start < end { madvise(UnsafeMutableRawPointer(bitPattern: start), Int(end - start), MADV_HUGEPAGE) }
+        #endif
+    }
+
+    public static func advise<Element>(_ memory: UnsafeMutableBufferPointer<Element>) {
+        advise(UnsafeMutableRawBufferPointer(memory))
+    }
+
+    /// What ``allocate(_:)`` makes of a number of bytes: whole large pages where there would be two or more of them.
+    public static func rounded(_ bytes: Int) -> Int {
+        let unit = bytes >= 2 * size ? size : 4096
+        return max(1, (bytes + unit - 1) / unit) * unit
+    }
+
+    /// Memory of `rounded(bytes)`, advised already; to be given back by `deallocate()`.
+    public static func allocate(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
+        let bytes = rounded(bytes)
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: bytes, alignment: bytes >= 2 * size ? size : 4096)
+        advise(memory)
+        return memory
+    }
+}
