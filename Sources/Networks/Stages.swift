@@ -72,6 +72,11 @@ extension Network {
             ConvolutionChain.canJoin(nodes[next].type), onlyOutput(of: nodes[next]) != nil
         {
             let node = nodes[next]
+            // After a rectifier only a pool; beside an addend none.
+            let isPool = node.type == "MaxPool"
+            let last = nodes[chained.last!].type
+            if isPool ? addend != nil : last == "Relu" || last == "LeakyRelu" { break }
+            if isPool { return placed(chained + [next], nil) ?? placed(chained, nil) }
             switch node.type {
             case "Add":
                 guard addend == nil, node.inputIDs.count == 2,
@@ -83,7 +88,6 @@ extension Network {
             default: break
             }
             chained.append(next)
-            if node.type == "Relu" || node.type == "LeakyRelu" { break }
         }
         return placed(chained, addend)
     }

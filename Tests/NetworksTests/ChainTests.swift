@@ -60,6 +60,52 @@ import Testing
             chains(network, keeping: ["y", "a", "s"]) == [["a"], ["n"], ["r"], ["b"], ["c", "s"], ["l"], ["d", "y"]])
     }
 
+    /// x → conv a → relu → pool 2, 2 → conv b → pool 3, 2 → conv c → pool 2, 2 of odd extents.
+    private func poolingNetwork() throws -> Network {
+        func weights(_ name: String, _ channels: Int, _ seed: UInt64) -> Message {
+            var numbers = SeededNumbers(seed)
+            return ONNX.floats(name, [16, channels, 3, 3], numbers.tensor([16, channels, 3, 3]).values)
+        }
+        let padded: [(String, ONNX.Attribute)] = [("pads", .ints([1, 1, 1, 1]))]
+        func pool(_ input: String, _ output: String, _ extent: Int) -> Message {
+            ONNX.node(
+                "MaxPool", [input], [output],
+                [("kernel_shape", .ints([extent, extent])), ("strides", .ints([2, 2]))])
+        }
+        let nodes = [
+            ONNX.node("Conv", ["x", "wa"], ["a"], padded), ONNX.node("Relu", ["a"], ["r"]), pool("r", "p", 2),
+            ONNX.node("Conv", ["p", "wb"], ["b"], padded), pool("b", "q", 3),
+            ONNX.node("Conv", ["q", "wc"], ["c"], padded), pool("c", "y", 2),
+        ]
+        return try ONNX.network(
+            ONNX.model(
+                ONNX.graph(
+                    nodes, inputs: [ONNX.port("x", [.fixed(1), .fixed(8), .fixed(46), .fixed(31)])],
+                    outputs: [ONNX.port("y", [.fixed(1), .fixed(16), .fixed(5), .fixed(3)])],
+                    initializers: [weights("wa", 8, 1), weights("wb", 16, 2), weights("wc", 16, 3)])))
+    }
+
+    @Test func poolsThatHalveJoin() throws {
+        let network = try poolingNetwork()
+        #expect(chains(network, keeping: ["y"]) == [["a", "r", "p"], ["b"], ["q"], ["c", "y"]])
+        #expect(chains(network, keeping: ["y", "r", "c"]) == [["a", "r"], ["p"], ["b"], ["q"], ["c"], ["y"]])
+        let x = ["x": Value.float(Self.noise([1, 8, 46, 31], 11))]
+        let apart = try network.run(inputs: x, wanting: ["a", "r", "p", "b", "q", "c", "y"])
+        let joined = try network.run(inputs: x, wanting: ["p", "y"])
+        // Where convolutions are kept to their definition the two take two passes.
+        let kept = try ConvolutionEngine.keepingToDefinition { try network.run(inputs: x, wanting: ["p", "y"]) }
+        for name in ["p", "y"] {
+            guard case .float(let one)? = joined[name], case .float(let expected)? = apart[name],
+                case .float(let definition)? = kept[name]
+            else {
+                Issue.record("no floats for \(name)")
+                continue
+            }
+            #expect(one == expected, "\(name)")
+            #expect(relativeError(definition, expected) < 1e-5, "\(name)")
+        }
+    }
+
     @Test func resultsAreThoseOfTheNodes() throws {
         let network = try network()
         let x = ["x": Value.float(Self.noise([1, 8, 12, 12], 11))]

@@ -64,7 +64,7 @@ import Testing
             #expect(changed.difference(from: x) == box && x.difference(from: x) == nil)
             #expect(changed.part(box) == other)
             var reached: [String: Box?] = [:]
-            let value = try run.target(for: changed, differingIn: box) { reached[$0] = $1 }
+            let value = try run.target(for: changed, differingIn: box, reaching: { reached[$0] = $1 })
             guard case .float(let actual) = value,
                 case .float(let expected)? = try network.run(inputs: ["x": .float(changed)], wanting: ["y"])["y"],
                 case .float(let before)? = try network.run(inputs: ["x": .float(x)], wanting: ["y"])["y"]
@@ -100,9 +100,9 @@ import Testing
         var changed = x
         changed.withUnsafeMutableBuffer { $0[16 * 5 + 6] = 100 }
         // Between the places that the stride takes.
-        let value = try run.target(for: changed, differingIn: Box([5..<6, 6..<7])) { tensor, _ in
-            Issue.record("\(tensor) was computed")
-        }
+        let value = try run.target(
+            for: changed, differingIn: Box([5..<6, 6..<7]),
+            reaching: { tensor, _ in Issue.record("\(tensor) was computed") })
         #expect(try network.run(inputs: ["x": .float(x)], wanting: ["y"])["y"]?.summary == value.summary)
     }
 }

@@ -141,7 +141,7 @@ struct MemoryPlan {
         for place in first..<(end ?? stages.count) {
             let made = made(place)
             live += made.reduce(0) { $0 + bytes($1) }
-            peak = max(peak, live)
+            peak = max(peak, live + between(place))
             for id in Set(read(place..<place + 1))
             where lastReader[id] == place && !given.contains(id) && !kept.contains(id) {
                 live -= bytes(id)
@@ -149,6 +149,13 @@ struct MemoryPlan {
             for id in made where lastReader[id] == nil && !kept.contains(id) { live -= bytes(id) }
         }
         return peak
+    }
+
+    /// Bytes of what a stage makes on the way and gives up again.
+    private func between(_ place: Int) -> Int {
+        guard case .chain(let placed) = stages[place] else { return 0 }
+        let inputs = network.nodes[placed.nodes[0]].inputIDs
+        return (try? placed.chain.bytesBetween(inputs.map { $0.flatMap { shapes[$0] } })) ?? 0
     }
 
     // MARK: What costs how much
@@ -160,7 +167,9 @@ struct MemoryPlan {
         guard head.type == "Conv", head.inputIDs.count > 1, let id = head.inputIDs[1],
             let weight = network.constantValues[id]
         else { return Double(channels) }
-        return Double(channels) * Double(weight.shape.dropFirst().reduce(1, *))
+        var places = 1
+        if case .chain(let placed) = stage { places = placed.chain.placesOfAResult }
+        return Double(channels * places) * Double(weight.shape.dropFirst().reduce(1, *))
     }
 
     private func work(_ stage: Stage) -> Double {
@@ -313,7 +322,7 @@ struct MemoryPlan {
                     ? sum : sum + size(read.id, read.box)
             }
             live += size(step.result, step.box)
-            peak = max(peak, live + copied)
+            peak = max(peak, live + copied + step.between)
             boxes[step.result] = step.box
             for (id, _) in step.reads {
                 left[id]! -= 1

@@ -7,6 +7,8 @@ struct PartStep {
     let box: Box
     /// The tensors of which it reads a box only, and which; one tensor may be read twice.
     let reads: [(id: Int, box: Box)]
+    /// Bytes of what exists for a while besides (see ``ConvolutionChain/bytesBetween(_:)``).
+    var between = 0
     /// The result, from exactly those boxes.
     let forward: ([Value]) throws -> Value
 }
@@ -37,7 +39,10 @@ extension Network {
                 guard shapes[addend] == shape, !isConstant(addend) else { return nil }
                 reads.append((addend, box))
             }
-            return PartStep(result: result, box: box, reads: reads) { read in
+            var partShapes = shapesOf(inputs)
+            partShapes[0] = shapes[source]!.prefix(2) + part.box.extents
+            let between = try part.chain.bytesBetween(partShapes)
+            return PartStep(result: result, box: box, reads: reads, between: between) { read in
                 guard let value = try part.chain.forward(values(read[0]), addend: read.count > 1 ? read[1] : nil)
                 else { preconditionFailure("an addend of the result's shape") }
                 return value

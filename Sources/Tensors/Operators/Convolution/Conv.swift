@@ -50,13 +50,38 @@ public struct Conv: Operator {
         return try convolution(input: input.shape, weight: try node.input(inputs, 1, "W").shape).outputShape
     }
 
-    public func forward(_ inputs: [Value?]) throws -> [Value] {
+    /// The same for inputs of which only shapes are known; nil where not even those are.
+    func outputShape(shapes: [[Int]?]) throws -> [Int]? { try convolution(shapes)?.outputShape }
+
+    /// Whether this and a pool after it run in one pass, for inputs of these shapes.
+    func pools(by pool: MaxPool, shapes: [[Int]?]) throws -> Bool {
+        guard let convolution = try convolution(shapes) else { return false }
+        return ConvolutionEngine.pools(convolution, try pool.sliding(over: convolution.outputShape))
+    }
+
+    /// Whether it may be computed by minimal filtering: kernels of three (or one) at a stride of 1.
+    func hasSmallKernel(_ constants: [Value?]) -> Bool {
+        guard constants.count > 1, let weight = constants[1], groups == 1 else { return false }
+        let kernel = weight.shape.dropFirst(2)
+        return kernel.allSatisfy { $0 == 1 || $0 == 3 } && kernel.contains(3)
+            && window.strides?.allSatisfy { $0 == 1 } ?? true && window.dilations?.allSatisfy { $0 == 1 } ?? true
+    }
+
+    private func convolution(_ shapes: [[Int]?]) throws -> Convolution? {
+        guard shapes.count > 1, let input = shapes[0], let weight = shapes[1] else { return nil }
+        return try convolution(input: input, weight: weight)
+    }
+
+    public func forward(_ inputs: [Value?]) throws -> [Value] { [try forward(inputs, pooledBy: nil)] }
+
+    /// The output, or what a pool after it gives: in one pass where a kernel has both, which tells the same to the last bit.
+    func forward(_ inputs: [Value?], pooledBy pool: MaxPool?) throws -> Value {
         let input = try node.input(inputs, 0, "X")
         let weight = try node.input(inputs, 1, "W")
         let convolution = try convolution(input: input.shape, weight: weight.shape)
         let bias = try node.bias(inputs, channels: convolution.outputChannels)
         guard let x = try node.float(input, "X"), let w = try node.float(weight, "W"), bias != .unknown else {
-            return [.pending(convolution.outputShape)]
+            return try pooled(.pending(convolution.outputShape), pool)
         }
         var epilogue = Epilogue(bias: bias.tensor, slope: slope)
         if addsResidual {
@@ -65,12 +90,23 @@ public struct Conv: Operator {
                 throw node.failure(
                     expected: "an addend of shape \(convolution.outputShape)", found: residual.summary)
             }
-            guard let addend = try node.float(residual, "residual") else { return [.pending(convolution.outputShape)] }
+            guard let addend = try node.float(residual, "residual") else {
+                return try pooled(.pending(convolution.outputShape), pool)
+            }
             epilogue.residual = addend
         }
+        if let pool,
+            let y = ConvolutionEngine.forward(
+                convolution, pooledBy: try pool.sliding(over: convolution.outputShape), input: x, weight: w,
+                epilogue: epilogue, cache: packed)
+        {
+            return .float(y)
+        }
         let y = try ConvolutionEngine.forward(convolution, input: x, weight: w, epilogue: epilogue, cache: packed)
-        return [.float(y)]
+        return try pooled(.float(y), pool)
     }
+
+    private func pooled(_ value: Value, _ pool: MaxPool?) throws -> Value { try pool?.forward([value])[0] ?? value }
 
     public func pullback(_ call: PullbackCall) throws -> [Tensor<Float>?] {
         let convolution = try convolution(input: call.shape(0), weight: call.shape(1))

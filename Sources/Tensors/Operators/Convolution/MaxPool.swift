@@ -101,14 +101,35 @@ public struct MaxPool: Operator {
 
 extension MaxPool: PartialOperator {
     public func part(_ outputs: Box, shapes: [[Int]?]) throws -> (box: Box, operation: any Operator)? {
+        guard let input = shapes.first ?? nil else { return nil }
+        return try partialPool(outputs, of: input)
+    }
+
+    /// As the protocol asks, and nothing but a pool.
+    func partialPool(_ outputs: Box, of input: [Int]) throws -> (box: Box, operation: MaxPool)? {
         // Indices count places of the whole input.
-        guard !wantsIndices, let input = shapes.first ?? nil, let kernel = window.kernel,
+        guard !wantsIndices, let kernel = window.kernel,
             let part = try window.part(outputs, over: try window.spatialExtents(of: input), kernel: kernel)
         else { return nil }
         var pool = self
         pool.window = part.attributes
         return (part.box, pool)
     }
+}
+
+extension MaxPool {
+    /// Whether it takes two places (or one) on each axis, side by side, without padding, and nothing but the largest.
+    var isHalving: Bool {
+        guard !wantsIndices, let kernel = window.kernel, let strides = window.strides, kernel == strides else {
+            return false
+        }
+        return kernel.allSatisfy { $0 <= 2 } && window.pads?.allSatisfy { $0 == 0 } ?? true && !window.ceilMode
+            && window.dilations?.allSatisfy { $0 == 1 } ?? true
+    }
+
+    var placesOfAResult: Int { window.strides?.reduce(1, *) ?? 1 }
+
+    func sliding(over shape: [Int]) throws -> SpatialWindow { try window.poolWindow(shape) }
 }
 
 extension WindowAttributes {
