@@ -407,6 +407,8 @@ class Controls(PageCase):
         self.page.set("#c-map", "hot")
         self.page.run("document.querySelector('#c-isSmooth').click()")
         self.page.run("document.querySelector('#c-hasCross').click()")
+        # The page draws with its next frame; read before it, the canvas still shows the former rule.
+        self.settle()
         top = max(heat.voxels)
         left, top_edge, width, height = self.page.box("#view-axial .stage")
         k = self.voxel()[2]
