@@ -15,6 +15,9 @@
    round a tenth more. */
 #define SUMMED 16
 
+/* Input channels whose weights are transformed at once where they are not kept transformed. */
+#define FRESH_CHANNELS 32
+
 /* An output of more bytes than this is out of the caches before it is read: it is written past them. */
 #define STREAMED (4 << 20)
 
@@ -23,11 +26,34 @@ static int64_t points(const tomo_filtering *f) {
     return axis_points(f, 0) * axis_points(f, 1) * axis_points(f, 2);
 }
 
+/* Tiles that are worked on at once are multiplied in groups of up to six, as even as can be: sums of fewer than four tiles do not
+   fill the processor. */
+static int64_t groups_of(int64_t tiles) { return ceil_div(tiles, 6); }
+static int64_t group_begin(int64_t tiles, int64_t group) { return group * tiles / groups_of(tiles); }
+
+/* Where tiles first..<first + count of those lie: `step` floats from group to group and `lane` from one to the next. */
+static void group_places(int64_t tiles, int64_t first, int64_t count, int64_t step, int64_t lane, int64_t *places) {
+    int64_t group = ((first + 1) * groups_of(tiles) - 1) / tiles, begin = group_begin(tiles, group);
+    for (int64_t i = 0; i < count; ++i) {
+        if (first + i == group_begin(tiles, group + 1)) begin = group_begin(tiles, ++group);
+        places[i] = group * step + (first + i - begin) * lane;
+    }
+}
+
+/* How transformed input lies, in floats: from one plane of points to the next, from point to point, from group to group of
+   `tiles`; and after every `blocks` blocks of channels a slab more. */
+typedef struct {
+    int64_t tiles, plane, point, group, blocks, slab;
+} spread;
+
+/* The most tiles of a row that are brought in or written together. */
+#define LONGEST_RUN 32
+
 /* Tiles of a row that are brought in together: neighbours share pixels and long rows are read best, but the rows of a
    run should stay within a part of the second cache. */
 static int64_t run_length(const tomo_filtering *f, int64_t lanes) {
     int64_t rows = axis_points(f, 0) * axis_points(f, 1), pixels = 262144 / (rows * lanes * (int64_t)sizeof(float));
-    return clamp((pixels - 2) / f->tile[2], 1, 32);
+    return clamp((pixels - 2) / f->tile[2], 1, LONGEST_RUN);
 }
 
 /* Tiles of a row that are written together: whole vectors of pixels. */
@@ -79,16 +105,12 @@ void tomo_filtering_pack(
     DISPATCH(, pack(f, weights, out_stride, in_stride, flipped, packed, panels_begin, panels_end));
 }
 
-int64_t tomo_filtering_step_workspace(const tomo_filtering *f, int kind) {
-    int64_t count = 0;
-    DISPATCH(count =, step_workspace(f));
-    return count;
-}
-
 int64_t tomo_filtering_workspace(const tomo_filtering *f, int kind, int64_t tiles) {
     int64_t step = 0;
     DISPATCH(step =, shared_step(f, tiles));
-    return (points(f) + 1) * step + tomo_filtering_step_workspace(f, kind);
+    int64_t rest = 0;
+    DISPATCH(rest =, step_workspace(f));
+    return (points(f) + 1) * step + rest;
 }
 
 void tomo_filtering_run(
@@ -97,41 +119,48 @@ void tomo_filtering_run(
     DISPATCH(, run(f, input, packed, epilogue, output, begin, end, workspace));
 }
 
-static int64_t step_of(int kind, int64_t tiles, int64_t channels) {
-    int64_t step = 0;
-    DISPATCH(step =, point_step(tiles, channels));
-    return step;
+int64_t tomo_filtering_ordered_count(const tomo_filtering *f, int kind) {
+    int64_t count = 0;
+    DISPATCH(count =, ordered_count(f));
+    return count;
 }
 
-int64_t tomo_filtering_transformed_count(const tomo_filtering *f, int kind, int64_t tiles, int64_t channels) {
-    return points(f) * step_of(kind, tiles, channels);
+void tomo_filtering_order(
+    const tomo_filtering *f, int kind, const float *weights, int64_t out_stride, int64_t in_stride, int flipped,
+    float *ordered, int64_t panels_begin, int64_t panels_end) {
+    DISPATCH(, order(f, weights, out_stride, in_stride, flipped, ordered, panels_begin, panels_end));
+}
+
+int64_t tomo_filtering_transformed_count(const tomo_filtering *f, int kind, int64_t tiles) {
+    int64_t count = 0;
+    DISPATCH(count =, slabs_count(f, tiles));
+    return count;
+}
+
+int64_t tomo_filtering_step_workspace(const tomo_filtering *f, int kind) {
+    int64_t count = 0;
+    DISPATCH(count =, step_workspace(f));
+    return count;
 }
 
 void tomo_filtering_transform_input(
     const tomo_filtering *f, int kind, const float *input, float *transformed, int64_t begin, int64_t end,
     int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace) {
-    int64_t step = step_of(kind, end - begin, f->in_channels);
     DISPATCH(
-        , transform_input(
-              f, input, transformed, step, begin, end, part_begin, part_end, block_begin, block_end, workspace));
+        , fresh_input(
+              f, input, transformed, end - begin, begin, part_begin, part_end, block_begin, block_end,
+              workspace));
+}
+
+int64_t tomo_filtering_fresh_workspace(const tomo_filtering *f, int kind, int64_t tiles, int64_t panels) {
+    int64_t count = 0;
+    DISPATCH(count =, fresh_workspace(f, tiles, panels));
+    return count;
 }
 
 void tomo_filtering_multiply(
-    const tomo_filtering *f, int kind, const float *transformed, const float *packed, float *products, int64_t tiles,
-    int64_t point_begin, int64_t point_end, int64_t panel_begin, int64_t panel_end) {
-    int64_t from = step_of(kind, tiles, f->in_channels), to = step_of(kind, tiles, f->out_channels);
+    const tomo_filtering *f, int kind, const float *transformed, const float *ordered, const tomo_epilogue *epilogue,
+    float *output, int64_t begin, int64_t end, int64_t panels_begin, int64_t panels_end, float *workspace) {
     DISPATCH(
-        , multiply(
-              f, transformed, from, packed, products, to, tiles, point_begin, point_end, panel_begin, panel_end));
-}
-
-void tomo_filtering_transform_output(
-    const tomo_filtering *f, int kind, const float *products, const tomo_epilogue *epilogue, float *output,
-    int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
-    float *workspace) {
-    int64_t step = step_of(kind, end - begin, f->out_channels);
-    DISPATCH(
-        , transform_output(
-              f, products, step, epilogue, output, begin, end, part_begin, part_end, block_begin, block_end,
-              workspace));
+        , multiply(f, transformed, ordered, epilogue, output, begin, end, panels_begin, panels_end, workspace));
 }

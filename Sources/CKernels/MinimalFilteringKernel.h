@@ -1,8 +1,8 @@
 /* Minimal filtering for vectors of LANES floats; included once for each kind of processor with NAME and LANES defined.
    Vectors lie along channels: blocks of LANES channels of one pixel or point.
 
-   Transformed input:  [point][tile / 6][input block][tile % 6][lane]
-   Products:           [point][tile / 6][output block][tile % 6][lane]
+   Transformed input:  [point][group of tiles][input block][tile, 6][lane]
+   Products:           [point][group of tiles][output block][tile, 6][lane]
    Packed weights:     [point][panel][input channel][2 * LANES output channels]
 
    Six tiles by two vectors of output channels are twelve sums, which all vector register files hold, and enough
@@ -238,7 +238,7 @@ INLINE void NAME(scatter)(
    Sums are closed every SUMMED channels and added up apart: rounding then grows with the root of the channels in a sum
    and of the number of sums, not of all channels, which brings minimal filtering to the accuracy of the definition. */
 INLINE void NAME(tile_product)(
-    int rows, int vectors, int share, const float *v, const float *u, int64_t channels, float *m,
+    int rows, int vectors, int share, const float *v, const float *u, int64_t channels, int adds, float *m,
     int64_t block_step, const float *ahead) {
 #define STEP(lane)                                                                                                    \
     do {                                                                                                              \
@@ -276,7 +276,7 @@ INLINE void NAME(tile_product)(
             if (quads == LANES / 4) v += 5 * LANES;
         }
         for (; left > 0; --left, ++v) STEP(0);
-        if (first == 0) {
+        if (first == 0 && !adds) {
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; ++r) {
 #pragma clang loop unroll(full)
@@ -297,20 +297,20 @@ INLINE void NAME(tile_product)(
 }
 
 static void NAME(product)(
-    int64_t rows, int vectors, const float *v, const float *u, int64_t channels, float *m, int64_t block_step,
-    const float *ahead, int share) {
+    int64_t rows, int vectors, const float *v, const float *u, int64_t channels, int adds, float *m,
+    int64_t block_step, const float *ahead, int share) {
 #define CASE(R)                                                                                                       \
     case R:                                                                                                           \
         if (vectors == 1) {                                                                                           \
-            NAME(tile_product)(R, 1, 0, v, u, channels, m, block_step, 0);                                            \
+            NAME(tile_product)(R, 1, 0, v, u, channels, adds, m, block_step, 0);                                            \
         } else if (share == 1) {                                                                                      \
-            NAME(tile_product)(R, 2, 1, v, u, channels, m, block_step, ahead);                                        \
+            NAME(tile_product)(R, 2, 1, v, u, channels, adds, m, block_step, ahead);                                        \
         } else if (share == 2) {                                                                                      \
-            NAME(tile_product)(R, 2, 2, v, u, channels, m, block_step, ahead);                                        \
+            NAME(tile_product)(R, 2, 2, v, u, channels, adds, m, block_step, ahead);                                        \
         } else if (share == 4) {                                                                                      \
-            NAME(tile_product)(R, 2, 4, v, u, channels, m, block_step, ahead);                                        \
+            NAME(tile_product)(R, 2, 4, v, u, channels, adds, m, block_step, ahead);                                        \
         } else {                                                                                                      \
-            NAME(tile_product)(R, 2, 0, v, u, channels, m, block_step, 0);                                            \
+            NAME(tile_product)(R, 2, 0, v, u, channels, adds, m, block_step, 0);                                            \
         }                                                                                                             \
         break
     switch (rows) {
@@ -393,8 +393,16 @@ static int64_t NAME(blocks)(int64_t channels) { return ceil_div(channels, LANES)
 static int64_t NAME(group_size)(int64_t channels) { return NAME(blocks)(channels) * 6 * LANES; }
 /* Floats from one point to the next. An odd number of cache lines, so that points spread over the sets of a cache. */
 static int64_t NAME(point_step)(int64_t tiles, int64_t channels) {
-    int64_t lines = ceil_div(ceil_div(tiles, 6) * NAME(group_size)(channels), 16);
+    int64_t lines = ceil_div(groups_of(tiles) * NAME(group_size)(channels), 16);
     return (lines | 1) * 16;
+}
+
+/* Transformed input with all its blocks together. */
+static spread NAME(whole)(const tomo_filtering *f, int64_t tiles, int64_t point_step) {
+    spread lies = {.tiles = tiles, .plane = axis_points(f, 1) * axis_points(f, 2) * point_step, .point = point_step};
+    lies.group = NAME(group_size)(f->in_channels);
+    lies.blocks = NAME(blocks)(f->in_channels);
+    return lies;
 }
 
 /* Pixels of a run, in whole vectors. */
@@ -413,11 +421,11 @@ static int64_t NAME(step_workspace)(const tomo_filtering *f) {
    so that its lines stay in the innermost cache; then LANES channels are turned to vectors along channels and
    transformed along width to where the products read them. */
 static void NAME(transform_input)(
-    const tomo_filtering *f, const float *input, float *transformed, int64_t point_step, int64_t begin, int64_t end,
-    int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace) {
+    const tomo_filtering *f, const float *input, float *transformed, spread lies, int64_t begin, int64_t part_begin,
+    int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace) {
     int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2), lines = az * ay;
     int64_t depth = f->input[0], height = f->input[1], width = f->input[2];
-    int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->in_channels);
+    int64_t channel_stride = depth * height * width;
     int64_t tile = f->tile[2], longest = run_length(f, LANES);
     /* The rows of the next channel, or of the next but two where there are few: they fit in the innermost cache. */
     int64_t ahead = (az == 1 ? 3 : 1) * channel_stride;
@@ -429,7 +437,8 @@ static void NAME(transform_input)(
             place at = tile_place(f, t);
             int64_t count = at.left < longest ? at.left : longest;
             if (count > part_end - t) count = part_end - t;
-            int64_t pitch = NAME(pitch)(f, count), x = at.x * tile - f->pad[2];
+            int64_t pitch = NAME(pitch)(f, count), x = at.x * tile - f->pad[2], places[LONGEST_RUN];
+            group_places(lies.tiles, t - begin, count, lies.group, LANES, places);
             int64_t top = at.z * f->tile[0] - f->pad[0], left = at.y * f->tile[1] - f->pad[1];
             float *planes = rest, *rows = planes + lines * pitch, *turned = rows + lines * LANES * pitch;
             const float *source = input + (at.image * f->in_channels + block * LANES) * channel_stride;
@@ -464,17 +473,17 @@ static void NAME(transform_input)(
 #pragma clang loop unroll(full)
                     for (int i = 0; i < LANES; ++i) NAME(store)(turned + (p + i) * LANES, r[i]);
                 }
-                float *to = transformed + line * ax * point_step + block * 6 * LANES;
-                int64_t index = t - begin;
-                for (int64_t i = 0; i < count; ++i, ++index) {
-                    float *place = to + index / 6 * group + index % 6 * LANES;
+                float *to = transformed + line / ay * lies.plane + line % ay * ax * lies.point
+                    + block / lies.blocks * lies.slab + block % lies.blocks * 6 * LANES;
+                for (int64_t i = 0; i < count; ++i) {
+                    float *place = to + places[i];
                     const float *from = turned + i * tile * LANES;
                     if (tile == 4) {
-                        NAME(line_in)(4, from, LANES, place, point_step);
+                        NAME(line_in)(4, from, LANES, place, lies.point);
                     } else if (tile == 2) {
-                        NAME(line_in)(2, from, LANES, place, point_step);
+                        NAME(line_in)(2, from, LANES, place, lies.point);
                     } else {
-                        NAME(line_in)(1, from, LANES, place, point_step);
+                        NAME(line_in)(1, from, LANES, place, lies.point);
                     }
                 }
             }
@@ -483,26 +492,25 @@ static void NAME(transform_input)(
     }
 }
 
-static void NAME(multiply)(
+static void NAME(multiply_packed)(
     const tomo_filtering *f, const float *transformed, int64_t from_step, const float *packed, float *products,
-    int64_t to_step, int64_t tiles, int64_t point_begin, int64_t point_end, int64_t panel_begin, int64_t panel_end) {
+    int64_t to_step, int64_t tiles) {
     int64_t panels = ceil_div(f->out_channels, 2 * LANES), panel_size = f->in_channels * 2 * LANES;
     int64_t from_group = NAME(group_size)(f->in_channels), to_group = NAME(group_size)(f->out_channels);
     int64_t blocks = NAME(blocks)(f->out_channels);
-    for (int64_t point = point_begin; point < point_end; ++point) {
-        for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
+    for (int64_t point = 0; point < points(f); ++point) {
+        for (int64_t panel = 0; panel < panels; ++panel) {
             const float *u = packed + (point * panels + panel) * panel_size;
-            const float *next = panel + 1 < panel_end ? u + panel_size
-                : point + 1 < point_end ? packed + ((point + 1) * panels + panel_begin) * panel_size : 0;
+            const float *next = panel + 1 < panels || point + 1 < points(f) ? u + panel_size : 0;
             int vectors = blocks - panel * 2 < 2 ? 1 : 2;
-            int64_t groups = ceil_div(tiles, 6);
+            int64_t groups = groups_of(tiles);
             int share = groups >= 4 ? 4 : groups >= 2 ? 2 : 1;
-            for (int64_t t = 0; t < tiles; t += 6) {
-                int64_t rows = tiles - t < 6 ? tiles - t : 6;
+            for (int64_t group = 0; group < groups; ++group) {
                 NAME(product)(
-                    rows, vectors, transformed + point * from_step + t / 6 * from_group, u, f->in_channels,
-                    products + point * to_step + t / 6 * to_group + panel * 2 * 6 * LANES, 6 * LANES,
-                    next ? next + t / 6 * (panel_size / share) : 0, next && t / 6 < share ? share : 0);
+                    group_begin(tiles, group + 1) - group_begin(tiles, group), vectors,
+                    transformed + point * from_step + group * from_group, u, f->in_channels, 0,
+                    products + point * to_step + group * to_group + panel * 2 * 6 * LANES, 6 * LANES,
+                    next ? next + group * (panel_size / share) : 0, next && group < share ? share : 0);
             }
         }
     }
@@ -543,8 +551,8 @@ static void NAME(pool)(const tomo_filtering *f, float *lines, int64_t step, int6
 }
 
 static void NAME(transform_output)(
-    const tomo_filtering *f, const float *products, int64_t point_step, const tomo_epilogue *epilogue, float *output,
-    int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
+    const tomo_filtering *f, const float *products, int64_t point_step, int64_t group, const tomo_epilogue *epilogue,
+    float *output, int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
     float *workspace) {
     int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
     int64_t mz = f->tile[0], my = f->tile[1], mx = f->tile[2];
@@ -553,7 +561,7 @@ static void NAME(transform_output)(
     int64_t pz = f->pool[0], py = f->pool[1], px = f->pool[2];
     depth /= pz, height /= py, width /= px;
     int pooled = pz * py * px > 1;
-    int64_t channel_stride = depth * height * width, group = NAME(group_size)(f->out_channels);
+    int64_t channel_stride = depth * height * width;
     int64_t longest = written_run(f, LANES);
     int streaming = f->batch * f->out_channels * channel_stride * (int64_t)sizeof(float) > STREAMED;
     float *work = workspace, *rows = workspace + points(f) * LANES;
@@ -570,9 +578,10 @@ static void NAME(transform_output)(
             place at = tile_place(f, t);
             int64_t count = at.left < longest ? at.left : longest;
             if (count > part_end - t) count = part_end - t;
+            int64_t places[LONGEST_RUN];
+            group_places(end - begin, t - begin, count, group, LANES, places);
             for (int64_t i = 0; i < count; ++i) {
-                int64_t index = t - begin + i;
-                const float *from = products + index / 6 * group + (block * 6 + index % 6) * LANES;
+                const float *from = products + block * 6 * LANES + places[i];
                 /* Along width out of the points, then along height and depth in the small work array. */
                 if (mx == 4) {
                     for (int64_t line = 0; line < az * ay; ++line) {
@@ -631,10 +640,11 @@ static void NAME(run)(
     int64_t step = NAME(shared_step)(f, end - begin);
     float *rest = workspace + (points(f) + 1) * step;
     NAME(transform_input)(
-        f, input, workspace + step, step, begin, end, begin, end, 0, NAME(blocks)(f->in_channels), rest);
-    NAME(multiply)(
-        f, workspace + step, step, packed, workspace, step, end - begin, 0, points(f), 0,
-        ceil_div(f->out_channels, 2 * LANES));
+        f, input, workspace + step, NAME(whole)(f, end - begin, step), begin, begin, end, 0, NAME(blocks)(f->in_channels), rest);
+    NAME(multiply_packed)(f, workspace + step, step, packed, workspace, step, end - begin);
     NAME(transform_output)(
-        f, workspace, step, epilogue, output, begin, end, begin, end, 0, NAME(blocks)(f->out_channels), rest);
+        f, workspace, step, NAME(group_size)(f->out_channels), epilogue, output, begin, end, begin, end, 0,
+        NAME(blocks)(f->out_channels), rest);
 }
+
+#include "FreshWeights.h"

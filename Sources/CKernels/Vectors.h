@@ -42,11 +42,15 @@ INLINE VEC NAME(load_part)(const float *p, int64_t first, int64_t last) {
 
 /* The first `count` elements. Quarters by vectors of four, which every processor stores well; the rest one by one. */
 INLINE void NAME(store_part)(float *p, VEC value, int64_t count) {
+#if LANES == 16
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)value);
+#else
     float line[LANES];
     NAME(store)(line, value);
     int64_t i = 0;
     for (; i + 4 <= count; i += 4) *(quad *)(p + i) = *(const quad *)(line + i);
     for (; i < count; ++i) p[i] = line[i];
+#endif
 }
 
 /* The larger of two: of equals the first, and a NaN before any number. Not `value > best`: the negated form lets a NaN in;

@@ -48,19 +48,24 @@ void tomo_filtering_run(
     const tomo_filtering *f, int kind, const float *input, const float *packed, const tomo_epilogue *epilogue,
     float *output, int64_t begin, int64_t end, float *workspace);
 
-/// The three steps of a run one by one, over tiles `begin..<end` that all steps agree on, so that many threads can share
-/// the transformed tiles of few. Input and output channels are split in blocks of `tomo_filtering_lanes`.
+/// Few tiles, of which one thread's share would not pay for reading all the transformed weights: the tiles `begin..<end` are
+/// transformed first, in blocks of `tomo_filtering_lanes` input channels and parts of the tiles; then panels of output channels are
+/// computed from weights as they are, which are transformed on the way.
+///
+/// Floats of weights in order: `[panel of output channels][input channel][tap][output channel]`.
+int64_t tomo_filtering_ordered_count(const tomo_filtering *f, int kind);
+/// Puts the weights of panels `panels_begin..<panels_end` in order; for the arguments see `tomo_filtering_pack`.
+void tomo_filtering_order(
+    const tomo_filtering *f, int kind, const float *weights, int64_t out_stride, int64_t in_stride, int flipped,
+    float *ordered, int64_t panels_begin, int64_t panels_end);
 int64_t tomo_filtering_lanes(int kind);
-/// Floats of transformed input (then of products) for that many tiles, and floats of workspace for one thread.
-int64_t tomo_filtering_transformed_count(const tomo_filtering *f, int kind, int64_t tiles, int64_t channels);
+/// Floats of so many transformed tiles, and of 64-byte aligned workspace for a thread in the first and in the second step.
+int64_t tomo_filtering_transformed_count(const tomo_filtering *f, int kind, int64_t tiles);
 int64_t tomo_filtering_step_workspace(const tomo_filtering *f, int kind);
+int64_t tomo_filtering_fresh_workspace(const tomo_filtering *f, int kind, int64_t tiles, int64_t panels);
 void tomo_filtering_transform_input(
     const tomo_filtering *f, int kind, const float *input, float *transformed, int64_t begin, int64_t end,
     int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace);
 void tomo_filtering_multiply(
-    const tomo_filtering *f, int kind, const float *transformed, const float *packed, float *products, int64_t tiles,
-    int64_t point_begin, int64_t point_end, int64_t panel_begin, int64_t panel_end);
-void tomo_filtering_transform_output(
-    const tomo_filtering *f, int kind, const float *products, const tomo_epilogue *epilogue, float *output,
-    int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
-    float *workspace);
+    const tomo_filtering *f, int kind, const float *transformed, const float *ordered, const tomo_epilogue *epilogue,
+    float *output, int64_t begin, int64_t end, int64_t panels_begin, int64_t panels_end, float *workspace);

@@ -17,6 +17,9 @@ struct MinimalFiltering: Sendable {
 
     /// Tiles that one thread carries from input to output while they stay in its cache.
     private static let blockTiles = 24
+    /// Up to so many tiles are few, and so many of them are transformed together: transformed, they stay in a processor's third cache.
+    private static let fewTiles = 95
+    private static let togetherTiles = 54
 
     /// The best tiles for a convolution; nil where the definition's kernels are faster or this scheme does not apply.
     ///
@@ -100,59 +103,61 @@ struct MinimalFiltering: Sendable {
         return pooled
     }
 
-    /// Bytes that the transformed weights take.
-    var packedBytes: Int {
-        var f = description
-        return 4 * Int(tomo_filtering_packed_count(&f, processor))
-    }
-
     func run(from: Tensor<Float>, weight: Tensor<Float>, epilogue: Epilogue, shape: [Int], cache: PackedWeights)
         -> Tensor<Float>
     {
-        let packed = cache.packed(
-            weight,
-            PackedWeights.Key(
-                layout: .filtered(
-                    tile: SIMD3(Int(description.tile.0), Int(description.tile.1), Int(description.tile.2)),
-                    processor: processor), direction: direction)
-        ) { pack(weight) }
+        var f = description
+        let tiles = Int(tomo_filtering_tiles(&f))
+        // For few tiles, transforming weights takes less time than reading transformed ones, of which there are up to eight times as many.
+        let isFew = tiles <= Self.fewTiles
+        let tile = SIMD3(Int(f.tile.0), Int(f.tile.1), Int(f.tile.2))
+        let layout: PackedWeights.Key.Layout =
+            isFew ? .ordered(processor: processor) : .filtered(tile: tile, processor: processor)
+        let weights = cache.packed(weight, PackedWeights.Key(layout: layout, direction: direction)) {
+            isFew
+                ? arranged(weight, count: tomo_filtering_ordered_count(&f, processor), by: tomo_filtering_order)
+                : arranged(weight, count: tomo_filtering_packed_count(&f, processor), by: tomo_filtering_pack)
+        }
         return Tensor(shape: shape) { to in
             from.withUnsafeBuffer { from in
-                packed.withUnsafeBuffer { packed in
+                weights.withUnsafeBuffer { weights in
                     epilogue.withDescription { epilogue in
-                        compute(from.baseAddress!, packed.baseAddress!, epilogue, to.baseAddress!)
+                        let compute = isFew ? computeFew : computeMany
+                        compute(tiles, from.baseAddress!, weights.baseAddress!, epilogue, to.baseAddress!)
                     }
                 }
             }
         }
     }
 
-    private func pack(_ weight: Tensor<Float>) -> Tensor<Float> {
+    private typealias Arrange =
+        @convention(c) (
+            UnsafePointer<tomo_filtering>?, Int32, UnsafePointer<Float>?, Int64, Int64, Int32,
+            UnsafeMutablePointer<Float>?, Int64, Int64
+        ) -> Void
+
+    /// Weights in a layout of the kernels, panel by panel.
+    private func arranged(_ weight: Tensor<Float>, count: Int64, by arrange: Arrange) -> Tensor<Float> {
         var f = description
         let panels = Int(tomo_filtering_panels(&f, processor))
-        return Tensor(shape: [Int(tomo_filtering_packed_count(&f, processor))]) { packed in
+        return Tensor(shape: [Int(count)]) { to in
             weight.withUnsafeBuffer { weight in
                 Workers.shared.forEach(panels) { panel in
                     var f = description
-                    tomo_filtering_pack(
+                    arrange(
                         &f, processor, weight.baseAddress, Int64(weightStrides.output), Int64(weightStrides.input),
-                        flipped ? 1 : 0, packed.baseAddress, Int64(panel), Int64(panel + 1))
+                        flipped ? 1 : 0, to.baseAddress, Int64(panel), Int64(panel + 1))
                 }
             }
         }
     }
 
-    private func compute(
-        _ from: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, _ epilogue: tomo_epilogue,
+    /// Tile by tile from input to output, with transformed weights.
+    private func computeMany(
+        _ tiles: Int, _ from: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, _ epilogue: tomo_epilogue,
         _ to: UnsafeMutablePointer<Float>
     ) {
         var f = description
-        let tiles = Int(tomo_filtering_tiles(&f))
-        // Few tiles cannot each read all the weights: then threads share the tiles and split the weights.
-        if tiles < 6 * 16 {
-            computeTogether(tiles, from, packed, epilogue, to)
-            return
-        }
         let block = tiles < 16 * Self.blockTiles ? 12 : Self.blockTiles
         let workspace = 4 * Int(tomo_filtering_workspace(&f, processor, Int64(block)))
         Workers.shared.forEachRange(tiles, grain: block) { range in
@@ -166,55 +171,45 @@ struct MinimalFiltering: Sendable {
         }
     }
 
-    /// All tiles at once in three steps: input channels, points, output channels are what threads share out.
-    private func computeTogether(
-        _ tiles: Int, _ from: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, _ epilogue: tomo_epilogue,
+    /// All tiles of a part at once in two steps: threads share out the input's channels, then the output's.
+    private func computeFew(
+        _ tiles: Int, _ from: UnsafePointer<Float>, _ ordered: UnsafePointer<Float>, _ epilogue: tomo_epilogue,
         _ to: UnsafeMutablePointer<Float>
     ) {
         var f = description
         let lanes = Int(tomo_filtering_lanes(processor))
-        let end = Int64(tiles)
-        let inputCount = Int(tomo_filtering_transformed_count(&f, processor, end, f.in_channels))
-        let productCount = Int(tomo_filtering_transformed_count(&f, processor, end, f.out_channels))
-        let inputBlocks = (Int(f.in_channels) + lanes - 1) / lanes
-        let outputBlocks = (Int(f.out_channels) + lanes - 1) / lanes
-        let points = Int(tomo_filtering_points(&f))
-        let panels = tomo_filtering_panels(&f, processor)
-        let workspace = 4 * Int(tomo_filtering_step_workspace(&f, processor))
-        // Tiles are halved where there are few blocks of channels.
-        func parts(_ blocks: Int) -> Int { blocks >= 8 ? 1 : min(tiles, (8 + blocks - 1) / blocks) }
-        func range(_ part: Int, of parts: Int) -> (Int64, Int64) {
-            (Int64(part * tiles / parts), Int64((part + 1) * tiles / parts))
-        }
-        Scratch.with(bytes: 4 * (inputCount + productCount)) { scratch in
+        let blocks = (Int(f.in_channels) + lanes - 1) / lanes
+        let panels = Int(tomo_filtering_panels(&f, processor))
+        let parts = (tiles + Self.togetherTiles - 1) / Self.togetherTiles
+        let most = Int64((tiles + parts - 1) / parts)
+        let transformedBytes = 4 * Int(tomo_filtering_transformed_count(&f, processor, most))
+        let stepBytes = 4 * Int(tomo_filtering_step_workspace(&f, processor))
+        let freshBytes = 4 * Int(tomo_filtering_fresh_workspace(&f, processor, most, 1))
+        Scratch.with(bytes: transformedBytes) { scratch in
             let transformed = scratch.assumingMemoryBound(to: Float.self)
-            let products = transformed + inputCount
-            let inputParts = parts(inputBlocks)
-            Workers.shared.forEach(inputBlocks * inputParts) { piece in
-                var f = description
-                let (block, part) = (Int64(piece / inputParts), range(piece % inputParts, of: inputParts))
-                Scratch.with(bytes: workspace) { scratch in
-                    tomo_filtering_transform_input(
-                        &f, processor, from, transformed, 0, end, part.0, part.1, block, block + 1,
-                        scratch.assumingMemoryBound(to: Float.self))
+            for part in 0..<parts {
+                let (begin, end) = (part * tiles / parts, (part + 1) * tiles / parts)
+                // Tiles are split too where there are few blocks of channels.
+                let pieces = blocks >= 8 ? 1 : min(end - begin, (8 + blocks - 1) / blocks)
+                Workers.shared.forEach(blocks * pieces) { index in
+                    var f = description
+                    let (block, piece) = (index / pieces, index % pieces)
+                    Scratch.with(bytes: stepBytes) { scratch in
+                        tomo_filtering_transform_input(
+                            &f, processor, from, transformed, Int64(begin), Int64(end),
+                            Int64(begin + piece * (end - begin) / pieces),
+                            Int64(begin + (piece + 1) * (end - begin) / pieces), Int64(block), Int64(block + 1),
+                            scratch.assumingMemoryBound(to: Float.self))
+                    }
                 }
-            }
-            let grain = points > 64 ? 4 : 1
-            Workers.shared.forEachRange(points, grain: grain) { range in
-                var f = description
-                tomo_filtering_multiply(
-                    &f, processor, transformed, packed, products, end, Int64(range.lowerBound),
-                    Int64(range.upperBound), 0, panels)
-            }
-            let outputParts = parts(outputBlocks)
-            Workers.shared.forEach(outputBlocks * outputParts) { piece in
-                var f = description
-                var epilogue = epilogue
-                let (block, part) = (Int64(piece / outputParts), range(piece % outputParts, of: outputParts))
-                Scratch.with(bytes: workspace) { scratch in
-                    tomo_filtering_transform_output(
-                        &f, processor, products, &epilogue, to, 0, end, part.0, part.1, block, block + 1,
-                        scratch.assumingMemoryBound(to: Float.self))
+                Workers.shared.forEach(panels) { panel in
+                    var f = description
+                    var epilogue = epilogue
+                    Scratch.with(bytes: freshBytes) { scratch in
+                        tomo_filtering_multiply(
+                            &f, processor, transformed, ordered, &epilogue, to, Int64(begin), Int64(end),
+                            Int64(panel), Int64(panel + 1), scratch.assumingMemoryBound(to: Float.self))
+                    }
                 }
             }
         }

@@ -12,6 +12,8 @@ final class PackedWeights: Sendable {
             case oneDNN(channels: Range<Int>)
             /// Transformed for tiles of these extents, in the order of one kind of processor.
             case filtered(tile: SIMD3<Int>, processor: Int32)
+            /// As they are, in the order of one kind of processor.
+            case ordered(processor: Int32)
             /// In blocks of six channels of the result, the same for every kind of processor.
             case rows
         }
