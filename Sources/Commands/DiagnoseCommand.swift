@@ -69,7 +69,7 @@ enum DiagnoseCommand: Subcommand {
         let paths = arguments.all(input).flatMap { $0 }
         let quiet = arguments[SharedOptions.quiet] || arguments[json]
         let isPicture =
-            arguments[image] || paths.contains(where: PictureName.isPicture)
+            arguments[image] || LookingSupport.arePictures(paths)
         let plan = try LookingSupport.plan(arguments, console, command: "diagnose", model: path, forPictures: isPicture)
         let most = arguments[limit] ?? 8
         let stop = console.stop

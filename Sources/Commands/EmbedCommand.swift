@@ -12,7 +12,11 @@ import Volumes
 
 /// `tomolens embed DIR`
 enum EmbedCommand: Subcommand {
-    static let folder = Positional(.folder("DIR"), help: "Folder with scans or images, searched with its subfolders.")
+    static let folder = Positional(
+        .folder("DIR"),
+        help:
+            "Folder with scans or images, searched with its subfolders; a label map beside its scan (a_mask) is left out."
+    )
     static let layer = Option(
         "layer", short: "l", .text("LAYER", expected: "a layer's name or alias"),
         help: "Where vectors are taken; a feature map is averaged over its places.", default: "penultimate")
@@ -36,7 +40,8 @@ enum EmbedCommand: Subcommand {
         "pair-layer", .text("LAYER", expected: "a layer's name or alias"), help: "Where the pair's maps are taken.",
         default: "the last layer with spatial extent")
     static let limit = Option("limit", .integer(1...2000), help: "Take the first so many scans only.", default: "500")
-    static let image = Flag("images", help: "Take images (.png, .jpg) and prepare as for them.")
+    static let image = Flag(
+        "images", help: "Take images (.png, .jpg) and prepare as for them; needless where DIR holds no scan.")
     static let output = Option(
         "output", short: "o", .folder(), help: "Folder for the results.", default: "DIR's name and '-embedded', here")
 
@@ -80,9 +85,10 @@ enum EmbedCommand: Subcommand {
         SharedOptions.begin(arguments, console)
         let path = arguments.required(folder)
         let plan = try LookingSupport.plan(
-            arguments, console, command: "embed", forPictures: arguments[image])
+            arguments, console, command: "embed", forPictures: arguments[image] || LookingSupport.arePictures([path]))
         let urls = Array(try LookingSupport.scans([path], plan).prefix(arguments[limit] ?? 500))
         let known = try arguments[labels].map { try LabelTable(URL(fileURLWithPath: $0)) }
+        let pair = try arguments[pair].map { try located($0, urls) }
         let stop = console.stop
         let embedder = Embedder(plan.explainer, layer: arguments[layer] ?? "penultimate")
         var names: [String] = []
@@ -146,8 +152,8 @@ enum EmbedCommand: Subcommand {
         let measures = Measures(space)
         try LookingSupport.write(
             measures.json(space, plan, embedder, shares, map).serialized(), "embedding.json", in: target)
-        if let pair = arguments[pair] {
-            try explain(pair, urls, plan, embedder, arguments, to: target, console, quiet: quiet)
+        if let pair {
+            try explain(pair, plan, embedder, arguments, to: target, console, quiet: quiet)
         }
         if !quiet { for line in measures.lines(space) { console.print(line.printable) } }
         return 0
@@ -190,23 +196,28 @@ enum EmbedCommand: Subcommand {
         return csv.text
     }
 
-    private static func explain(
-        _ pair: [String], _ urls: [URL], _ plan: Plan, _ embedder: Embedder, _ arguments: ParsedArguments,
-        to target: URL, _ console: Console, quiet: Bool
-    ) throws {
+    /// The files of a pair that was named.
+    private static func located(_ pair: [String], _ urls: [URL]) throws -> [URL] {
         guard pair.count == 2 else {
             throw Failure(
                 .usage, "option '--pair'", expected: "two scans, A,B", found: pair.joined(separator: ","))
         }
         let stems = urls.map { ScanFinder.stem(ofFile: $0.lastPathComponent) }
-        let scans = try pair.map { name -> PreparedScan in
+        return try pair.map { name in
             guard let index = stems.firstIndex(of: ScanFinder.stem(ofFile: name)) else {
                 throw Failure(
                     .usage, "option '--pair'", expected: "a scan of the folder", found: "'\(name)'",
                     remedy: Nearest.suggestion(name, in: stems))
             }
-            return try plan.prepare(urls[index])
+            return urls[index]
         }
+    }
+
+    private static func explain(
+        _ pair: [URL], _ plan: Plan, _ embedder: Embedder, _ arguments: ParsedArguments, to target: URL,
+        _ console: Console, quiet: Bool
+    ) throws {
+        let scans = try pair.map { try plan.prepare($0) }
         let kind = PairMaps.Kind(rawValue: arguments[pairMap] ?? "share")!
         let maps = try PairMaps(
             embedder, scans[0].inputs, scans[1].inputs, tap: arguments[tap], kind: kind
@@ -280,15 +291,27 @@ enum EmbedCommand: Subcommand {
                     lines.append("  \(label): \(LookingSupport.number(value))")
                 }
             }
-            let hardest = space.hardest.enumerated().compactMap { index, found in
-                found.negative.map { (index, $0) }
-            }.sorted { $0.1.cosine > $1.1.cosine }
-            for (index, negative) in hardest.prefix(3) {
-                lines.append(
-                    "hardest negative: \(space.names[index]) (\(space.labels[index] ?? "")) and \(space.names[negative.index]) (\(space.labels[negative.index] ?? "")), cosine \(LookingSupport.number(negative.cosine))"
-                )
-            }
+            lines += hardest("negative", space, { $0.negative }, first: >)
+            lines += hardest("positive", space, { $0.positive }, first: <)
             return lines
+        }
+
+        /// The three that stand out most, each pair once.
+        private func hardest(
+            _ kind: String, _ space: EmbeddingSpace,
+            _ choose: ((negative: EmbeddingSpace.Neighbour?, positive: EmbeddingSpace.Neighbour?)) ->
+                EmbeddingSpace.Neighbour?,
+            first: (Double, Double) -> Bool
+        ) -> [String] {
+            var seen = Set<[Int]>()
+            let found = space.hardest.enumerated().compactMap { index, hardest in choose(hardest).map { (index, $0) } }
+                .sorted { first($0.1.cosine, $1.1.cosine) }
+                .filter { seen.insert([min($0.0, $0.1.index), max($0.0, $0.1.index)]).inserted }
+            return found.prefix(3).map { index, other in
+                func name(_ index: Int) -> String { "\(space.names[index]) (\(space.labels[index] ?? ""))" }
+                return
+                    "hardest \(kind): \(name(index)) and \(name(other.index)), cosine \(LookingSupport.number(other.cosine, 5))"
+            }
         }
 
         func json(

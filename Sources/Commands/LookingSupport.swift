@@ -38,7 +38,8 @@ enum LookingSupport {
             }
             let nowhere = url.appendingPathComponent(".nowhere")
             do {
-                return try ScanFinder(input: url, settings: plan.words.input, skipping: nowhere).find().map(\.url)
+                let found = try ScanFinder(input: url, settings: plan.words.input, skipping: nowhere).find().map(\.url)
+                return plan.words.input.patterns == nil ? withoutLabelMaps(found) : found
             } catch let failure as Failure {
                 guard plan.words.input.patterns == nil else { throw failure }
                 var settings = plan.words.input
@@ -47,6 +48,37 @@ enum LookingSupport {
                     throw failure
                 }
                 return found.map(\.url)
+            }
+        }
+    }
+
+    /// Whether paths stand for images: a file of that kind, or a folder that holds images and no scan.
+    static func arePictures(_ paths: [String]) -> Bool {
+        paths.contains { path in
+            if PictureName.isPicture(path) { return true }
+            let names = (try? FileManager.default.subpathsOfDirectory(atPath: path)) ?? []
+            let hasScan = names.contains { name in
+                [".nii", ".nii.gz", ".hdr"].contains { name.lowercased().hasSuffix($0) }
+            }
+            return !hasScan && names.contains(where: PictureName.isPicture)
+        }
+    }
+
+    private static let labelMapEndings = ["mask", "masks", "label", "labels", "seg", "segmentation"]
+
+    /// Without files that are called a label map of another one, such as `chest_mask` beside `chest`: no pipeline says what is a scan.
+    static func withoutLabelMaps(_ urls: [URL]) -> [URL] {
+        func place(_ url: URL) -> String {
+            let stem = ScanFinder.stem(ofFile: url.lastPathComponent)
+            return url.deletingLastPathComponent().appendingPathComponent(stem).path
+        }
+        let known = Set(urls.map(place))
+        return urls.filter { url in
+            let own = place(url)
+            return !labelMapEndings.contains { ending in
+                ["_", "-", "."].contains { sign in
+                    own.lowercased().hasSuffix(sign + ending) && known.contains(String(own.dropLast(ending.count + 1)))
+                }
             }
         }
     }

@@ -329,6 +329,35 @@ import Volumes
         #expect(report["sweep"]!.array!.count == 2)
     }
 
+    /// A VGG and a ResNet: away from the answer and toward another class, bounded in each voxel and in the mean.
+    @Test(arguments: ["vgg3d", "resnet3d"], ["linf", "l2"]) func attackAVGGAndAResNet(_ name: String, _ norm: String)
+        throws
+    {
+        let root = Fixtures.temporaryFolder("attacked")
+        let folder = root.appendingPathComponent("x")
+        let scan = root.appendingPathComponent("a.nii.gz")
+        try NIfTIWriter().write(Sandbox.ball(shape: [16, 20, 24], centre: [4, 11, 8]), to: scan)
+        let base = [
+            "attack", scan.path, "-m", Fixtures.reference("explanations/\(name).onnx").path, "-o", folder.path,
+            "--epsilon", "30", "--norm", norm, "--everywhere",
+        ]
+        let outcome = tomolens(base)
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let away = try json(folder, "a_attack.json")["attack"]!
+        #expect(away["after"]!.number! < away["before"]!.number!)
+        #expect(away[norm == "l2" ? "rootMeanSquare" : "largest"]!.number! <= 30.001)
+        let winner = Int(away["class"]!.number!)
+        let targeted = tomolens(base + ["--toward", "\((winner + 1) % 3)"])
+        #expect(targeted.code == 0, "\(targeted.errors)")
+        let toward = try json(folder, "a_attack.json")
+        // The losses are those of the class that is wanted.
+        let losses = toward["attack"]!["losses"]!.array!.compactMap(\.number)
+        #expect(losses.count > 1 && losses.last! < losses.first!)
+        #expect(toward["attack"]![norm == "l2" ? "rootMeanSquare" : "largest"]!.number! <= 30.001)
+        let layers = toward["layers"]!.array!
+        #expect(layers.count >= 4 && layers.contains { $0["relativeL2"]!.number! > 0 })
+    }
+
     // MARK: embed
 
     /// A pair of scans through a 2D network: a map over the whole stack of slices, and shares that sum to the cosine.
@@ -365,6 +394,12 @@ import Volumes
         let outcome = tomolens(base + ["--labels", table.path, "--pair", "a,d", "--neighbours", "2"])
         #expect(outcome.code == 0, "\(outcome.errors)")
         #expect(outcome.errors.contains("1 labels fit no scan"))
+        // Each pair once, and what belongs together yet lies far apart.
+        let told = outcome.output.split(separator: "\n").map(String.init)
+        let negatives = told.filter { $0.hasPrefix("hardest negative: ") }
+        #expect(!negatives.isEmpty && told.contains { $0.hasPrefix("hardest positive: ") }, "\(told)")
+        let pairs = negatives.map { line in Set(line.split(separator: " ").filter { $0.count == 1 }) }
+        #expect(Set(pairs).count == pairs.count, "\(negatives)")
         for name in ["pca.png", "tsne.png", "similarity.png", "pair_a_d_on_1.png", "pair_a_d_on_2.png"] {
             #expect(try picture(folder, name).width > 200)
         }
@@ -383,7 +418,39 @@ import Volumes
         ] {
             let refused = tomolens(base + arguments)
             #expect(refused.code == 2 && refused.errors.contains(words), "\(arguments): \(refused.errors)")
+            // Before anything is computed.
+            #expect(!refused.output.contains("Picture"))
         }
+    }
+
+    /// Without a pipeline a label map beside its scan is no scan.
+    @Test func labelMapsBesideTheirScansAreLeftOut() throws {
+        let sandbox = try Sandbox()
+        for name in ["a.nii.gz", "a_mask.nii.gz", "b.nii.gz", "b-seg.nii.gz", "mask.nii.gz"] {
+            try sandbox.addScan(name, Sandbox.ball())
+        }
+        let folder = sandbox.root.appendingPathComponent("v")
+        let outcome = tomolens(["embed", sandbox.scans.path, "-m", sandbox.model.path, "-o", folder.path])
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        #expect(try lines(folder, "embeddings.csv").dropFirst().map { $0[0] } == ["a", "b", "mask"])
+    }
+
+    /// A folder of images is taken for one without being told so.
+    @Test func aFolderOfImagesIsRecognized() throws {
+        let sandbox = try Sandbox(network: .brightness(rank: 2, channels: 3, size: [32, 32]))
+        let images = sandbox.root.appendingPathComponent("images")
+        try FileManager.default.createDirectory(at: images, withIntermediateDirectories: true)
+        for (number, name) in ["a", "b", "c"].enumerated() {
+            var picture = Picture(width: 40, height: 32, filledWith: Colour(20, 20, 20))
+            for index in picture.pixels.indices where index % (5 + number) == 0 { picture.pixels[index] = 200 }
+            try picture.writePNG(to: images.appendingPathComponent("\(name).png"))
+        }
+        let folder = sandbox.root.appendingPathComponent("v")
+        let embedded = tomolens(["embed", images.path, "-m", sandbox.model.path, "-o", folder.path])
+        #expect(embedded.code == 0, "\(embedded.errors)")
+        #expect(try lines(folder, "embeddings.csv").count == 4)
+        let diagnosed = tomolens(["diagnose", sandbox.model.path, "--input", images.path, "-o", folder.path])
+        #expect(diagnosed.code == 0 && diagnosed.output.contains("over 3 inputs"), "\(diagnosed.errors)")
     }
 
     // MARK: Shipped files
