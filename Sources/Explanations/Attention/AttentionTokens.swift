@@ -44,8 +44,14 @@ struct AttentionTokens {
         return tensor.reshaped([layer.windows, layer.heads, layer.queries, layer.keys])
     }
 
-    /// The target's gradient with respect to the weights of every given layer, each as `[windows, heads, queries, keys]`.
-    func gradients(_ layers: [AttentionLayer]) throws -> [Tensor<Float>] {
+    /// A layer's weights, and the target's gradient with respect to them: `[windows, heads, queries, keys]`.
+    struct Weighted {
+        let weights: Tensor<Float>
+        let gradient: Tensor<Float>
+    }
+
+    /// Of every given layer in turn, after one way back for them all.
+    func forEach(_ layers: [AttentionLayer], _ body: (Weighted) throws -> Void) throws {
         let target = question.target
         func place(_ layer: AttentionLayer) -> String {
             switch layer.weights {
@@ -54,12 +60,19 @@ struct AttentionTokens {
         }
         let found = try question.recording.pullback(
             seeds: [target.tensor: target.seed], to: layers.map(place))
-        return try layers.map { layer in
+        for layer in layers {
             var gradient = found[place(layer)]!
-            if case .within(let result) = layer.weights {
-                gradient = try AttentionOperator(result, in: question.recording).gradient(ofWeightsFrom: gradient)
+            let weights: Tensor<Float>
+            switch layer.weights {
+            case .tensor(let name): weights = try question.recording.tensor(name)
+            case .within(let result):
+                // Both from one computation of the operator's inside.
+                let inside = try AttentionOperator(result, in: question.recording)
+                weights = inside.weights
+                gradient = inside.gradient(ofWeightsFrom: gradient)
             }
-            return gradient.reshaped([layer.windows, layer.heads, layer.queries, layer.keys])
+            let shape = [layer.windows, layer.heads, layer.queries, layer.keys]
+            try body(Weighted(weights: weights.reshaped(shape), gradient: gradient.reshaped(shape)))
         }
     }
 

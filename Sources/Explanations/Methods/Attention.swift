@@ -142,13 +142,11 @@ public struct AttentionGradient: ExplanationMethod {
         let rolls = Self.rolls(all)
         let layers = rolls ? all : all.filter { $0.stream == tap }
         let tokens = AttentionTokens(question: question, layers: layers)
-        let gradients = try tokens.gradients(layers)
         var matrix: [Double] = []
         let count = layers[0].keys
-        for (layer, gradient) in zip(layers, gradients) {
-            let weights = try tokens.weights(layer)
-            let step = gradient.withUnsafeBuffer { gradient in
-                AttentionTokens.heads(weights, head: 0) { max(0, Double(gradient[$0]) * Double($1)) }
+        try tokens.forEach(layers) { layer in
+            let step = layer.gradient.withUnsafeBuffer { gradient in
+                AttentionTokens.heads(layer.weights, head: 0) { max(0, Double(gradient[$0]) * Double($1)) }
             }
             if !rolls || layers.count == 1 {
                 matrix = step
