@@ -12,7 +12,7 @@ let package = Package(
         .executable(name: "tomolens-bench", targets: ["Benchmarks"]),
     ],
     targets: [
-        .executableTarget(name: "tomolens", dependencies: ["Commands"]),
+        .executableTarget(name: "tomolens", dependencies: ["Commands", "Workers"]),
         .target(
             name: "Commands",
             dependencies: [

@@ -33,8 +33,27 @@ public struct ChannelVolume: Sendable {
     }
 
     /// Every voxel of every channel through `change`; nothing moves.
-    func mapped(_ change: @Sendable (Float) -> Float) -> ChannelVolume {
-        ChannelVolume(grid: grid, channels: channels.map { Self.mapped($0, change) })
+    consuming func mapped(_ change: @Sendable (Float) -> Float) -> ChannelVolume {
+        var image = self
+        for channel in image.channels.indices { Self.change(&image.channels[channel], change) }
+        return image
+    }
+
+    /// The image, of which nothing stays here: whoever takes it may change it in place.
+    mutating func take() -> ChannelVolume {
+        var taken = self
+        taken.channels = []
+        swap(&taken, &self)
+        return taken
+    }
+
+    static func change(_ voxels: inout [Float], _ change: (Float) -> Float) {
+        voxels.withUnsafeMutableBufferPointer { voxels in
+            let voxels = voxels
+            Workers.shared.forEachRange(voxels.count, grain: 1 << 16) { range in
+                for index in range { voxels[index] = change(voxels[index]) }
+            }
+        }
     }
 
     static func mapped(_ voxels: [Float], _ change: (Float) -> Float) -> [Float] {

@@ -26,7 +26,7 @@ public struct ScaleIntensityRangeStep: PreparationStep {
     /// The window onto 0 … 1, clipped.
     public init(_ window: HUWindow) { (aMin, aMax, bMin, bMax, clip) = (window.lower, window.upper, 0, 1, true) }
 
-    public func apply(_ image: ChannelVolume) -> ChannelVolume {
+    public func apply(_ image: consuming ChannelVolume) -> ChannelVolume {
         let (low, span) = (aMin, aMax - aMin)
         let (floor, ceiling) = clip ? (bMin ?? -.infinity, bMax ?? .infinity) : (-.infinity, .infinity)
         if let bMin, let bMax {
@@ -55,7 +55,7 @@ public struct ScaleIntensityStep: PreparationStep {
         (self.minv, self.maxv, self.factor, self.channelWise) = (minv, maxv, factor, channelWise)
     }
 
-    public func apply(_ image: ChannelVolume) -> ChannelVolume {
+    public func apply(_ image: consuming ChannelVolume) -> ChannelVolume {
         if minv == nil, maxv == nil {
             let scale = 1 + (factor ?? 0)
             return image.mapped { $0 * scale }
@@ -102,7 +102,7 @@ public struct NormalizeIntensityStep: PreparationStep {
         (self.subtrahend, self.divisor, self.nonzero, self.channelWise) = (subtrahend, divisor, nonzero, channelWise)
     }
 
-    public func apply(_ image: ChannelVolume) throws -> ChannelVolume {
+    public func apply(_ image: consuming ChannelVolume) throws -> ChannelVolume {
         let count = image.channels.count
         if channelWise {
             for (key, numbers) in [("subtrahend", subtrahend), ("divisor", divisor)] {
@@ -115,24 +115,23 @@ public struct NormalizeIntensityStep: PreparationStep {
         let nonzero = nonzero
         let needsStatistics = subtrahend == nil || divisor == nil
         let groups = channelWise ? (0..<count).map { [$0] } : [Array(0..<count)]
-        var result = image
+        func statistics(of channels: [[Float]]) -> VolumeStatistics {
+            let all = channels.count == 1 ? channels[0] : channels.flatMap { $0 }
+            return VolumeStatistics(nonzero ? all.filter { $0 != 0 } : all)
+        }
         for (number, group) in groups.enumerated() {
-            var statistics: VolumeStatistics?
-            if needsStatistics {
-                let all = group.count == 1 ? image.channels[group[0]] : group.flatMap { image.channels[$0] }
-                statistics = VolumeStatistics(nonzero ? all.filter { $0 != 0 } : all)
-                if statistics!.count == 0 { continue }
-            }
+            let statistics = needsStatistics ? statistics(of: group.map { image.channels[$0] }) : nil
+            if statistics?.count == 0 { continue }
             let shift = subtrahend?[number] ?? Float(statistics!.mean)
             let given = divisor?[number] ?? Float(statistics!.standardDeviation)
             let scale = given == 0 ? 1 : given
             for channel in group {
-                result.channels[channel] = ChannelVolume.mapped(image.channels[channel]) {
+                ChannelVolume.change(&image.channels[channel]) {
                     nonzero && $0 == 0 ? $0 : ($0 - shift) / scale
                 }
             }
         }
-        return result
+        return image
     }
 }
 
@@ -148,7 +147,7 @@ public struct ThresholdIntensityStep: PreparationStep {
         (self.threshold, self.above, self.cval) = (threshold, above, cval)
     }
 
-    public func apply(_ image: ChannelVolume) -> ChannelVolume {
+    public func apply(_ image: consuming ChannelVolume) -> ChannelVolume {
         let (threshold, above, cval) = (threshold, above, cval)
         return image.mapped { (above ? $0 > threshold : $0 < threshold) ? $0 : cval }
     }
@@ -169,7 +168,7 @@ public struct ClipIntensityStep: PreparationStep {
         (self.minimum, self.maximum) = (minimum, maximum)
     }
 
-    public func apply(_ image: ChannelVolume) -> ChannelVolume {
+    public func apply(_ image: consuming ChannelVolume) -> ChannelVolume {
         let (low, high) = (minimum, maximum)
         return image.mapped { min(max($0, low), high) }
     }
@@ -330,11 +329,17 @@ enum Percentiles {
 
 extension ChannelVolume {
     /// Changes each channel, or all of them together, by a rule made from the statistics of the same.
-    fileprivate func eachGroup(_ channelWise: Bool, _ rule: (VolumeStatistics) -> (Float) -> Float) -> ChannelVolume {
-        if channelWise || channels.count == 1 {
-            return moved(to: grid) { voxels in Self.mapped(voxels, rule(VolumeStatistics(voxels))) }
+    fileprivate consuming func eachGroup(
+        _ channelWise: Bool, _ rule: (VolumeStatistics) -> @Sendable (Float) -> Float
+    ) -> ChannelVolume {
+        var image = self
+        if channelWise || image.channels.count == 1 {
+            for channel in image.channels.indices {
+                let change = rule(VolumeStatistics(image.channels[channel]))
+                Self.change(&image.channels[channel], change)
+            }
+            return image
         }
-        let change = rule(VolumeStatistics(channels.flatMap { $0 }))
-        return moved(to: grid) { Self.mapped($0, change) }
+        return image.mapped(rule(VolumeStatistics(image.channels.flatMap { $0 })))
     }
 }

@@ -35,13 +35,13 @@ public struct Preparation: Sendable {
         func orient() {
             guard let target = layout.orientation, Orientation(image.grid.affine) != target else { return }
             let step = OrientationStep(target)
-            image = step.apply(image)
+            image = step.apply(image.take())
             records.append(PreparationRecord(name: step.name, summary: "\(step.summary), for the layout", image))
         }
         orient()
         for (index, step) in steps.enumerated() {
             do {
-                image = try step.apply(image)
+                image = try step.apply(image.take())
             } catch let failure as Failure {
                 let named = failure.subject.hasPrefix(step.name) ? failure : failure.within(step.name)
                 throw named.within("preparation step \(index + 1)")

@@ -11,8 +11,10 @@ public protocol PreparationStep: Sendable {
     /// The parameters, for people and for the ledger: "pixdim 1.5 1.5 2.0, bilinear, border".
     var summary: String { get }
 
+    /// What changes voxels where they are does so in place if the image is held by nobody else.
+    ///
     /// - Throws: a `Failure` of kind `scan` when the step makes no sense for this image (no foreground to crop to).
-    func apply(_ image: ChannelVolume) throws -> ChannelVolume
+    func apply(_ image: consuming ChannelVolume) throws -> ChannelVolume
 }
 
 /// What one step did to the grid.

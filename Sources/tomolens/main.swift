@@ -1,4 +1,6 @@
 import Commands
 import Foundation
+import Workers
 
+Allocator.returnLargeMemory()
 exit(TomoLensCommand.main(CommandLine.arguments))

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "Allocator.h"
+
 /// Placement of threads on processors, which is the system's affair everywhere but on Linux: there these do nothing.
 
 /// The system's number of the calling thread; 0 where threads cannot be placed.
