@@ -35,6 +35,8 @@ static void NAME(row_sums_of)(
     case R:                                                                                                           \
         if (vectors == 4) {                                                                                           \
             NAME(row_sums)(R, 4, from, offsets, count, w, sums);                                                      \
+        } else if (vectors == 3) {                                                                                    \
+            NAME(row_sums)(R, 3, from, offsets, count, w, sums);                                                      \
         } else if (vectors == 2) {                                                                                    \
             NAME(row_sums)(R, 2, from, offsets, count, w, sums);                                                      \
         } else {                                                                                                      \
@@ -95,8 +97,13 @@ static void NAME(rows_run)(
                 x_begin * r->out_step[2] + r->out_offset[2];
             for (int64_t x = 0; x < columns;) {
                 int64_t left = ceil_div(columns - x, LANES);
-                int vectors = left >= 4 && most == 4 ? 4 : left >= 2 ? 2 : 1;
+                int vectors = (int)(left < most ? left : most);
                 VEC sums[6][4];
+                /* What is written comes nearer while it is summed. */
+                for (int64_t c = 0; c < channels && r->out_step[2] == 1; ++c) {
+                    const float *to = output + (block * 6 + c) * channel_size + place + x;
+                    for (int p = 0; p < vectors; ++p) __builtin_prefetch(to + p * LANES, 1);
+                }
                 NAME(row_sums_of)(
                     channels, vectors, copies + (y - y_begin) * row_step + x, offsets, count, w, sums);
                 for (int64_t c = 0; c < channels; ++c) {

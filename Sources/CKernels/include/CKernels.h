@@ -6,3 +6,4 @@
 #include "Pooling.h"
 #include "Processor.h"
 #include "RowConvolution.h"
+#include "RowSums.h"

@@ -1,3 +1,4 @@
+import CKernels
 import COpenBLAS
 import Failures
 import Workers
@@ -84,7 +85,10 @@ struct MatrixProduct {
             if transposedB {
                 cblas_sgemv(CblasRowMajor, CblasNoTrans, width, depth, alpha, b, strideB, a, 1, beta, c, 1)
             } else {
-                cblas_sgemv(CblasRowMajor, CblasTrans, depth, width, alpha, b, strideB, a, 1, beta, c, 1)
+                // The gradient of a fully connected layer: half of its factors are 0 behind a rectifier, and reading the weights is what it takes.
+                if beta == 0 { c.update(repeating: 0, count: columns.count) }
+                tomo_add_rows(
+                    tomo_best_processor(), b, Int64(strideB), Int64(depth), Int64(width), a, alpha, c)
             }
         } else if n == 1 {
             if transposedA {
