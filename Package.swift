@@ -26,11 +26,11 @@ let package = Package(
             name: "Pipelines",
             dependencies: [
                 "Reports", "Explanations", "Rendering", "Preparations", "Networks", "Tensors", "Volumes", "Workers",
-                "Failures", "CNettle",
+                "Failures", "CNettle", "CVoxels",
             ]),
         .target(
             name: "Reports",
-            dependencies: ["Explanations", "Rendering", "Volumes", "Workers", "Failures", "CZlib"],
+            dependencies: ["Explanations", "Rendering", "Volumes", "Workers", "Failures", "CZlib", "CVoxels"],
             // The review page's files, compiled in: the program stays one file.
             resources: [
                 .embedInCode("Page/base.js"),

@@ -90,3 +90,17 @@ void tomo_store_uint16(
     const float *values, double slope, double inter, double low, double high, void *out, int64_t count) {
     DISPATCH(, store_uint16(values, slope, inter, low, high, out, count));
 }
+
+int tomo_fit_int16(const float *values, int64_t count) { DISPATCH(return, fit_int16(values, count)); }
+
+void tomo_predict_uint8(const uint8_t *codes, const uint8_t *above, uint8_t *differences, int64_t count) {
+    DISPATCH(, predict_uint8(codes, above, differences, count));
+}
+
+void tomo_predict_int16(const int16_t *codes, const int16_t *above, uint8_t *low, uint8_t *high, int64_t count) {
+    DISPATCH(, predict_int16(codes, above, low, high, count));
+}
+
+void tomo_positive_row(const float *values, int64_t count, float *lowest, float *highest, double *sum, double *columns) {
+    DISPATCH(, positive_row(values, count, lowest, highest, sum, columns));
+}

@@ -167,3 +167,85 @@ STORE(store_uint8, uint8_t)
 STORE(store_int16, int16_t)
 STORE(store_uint16, uint16_t)
 #undef STORE
+
+static int NAME(fit_int16)(const float *values, int64_t count) {
+    int fit = 1;
+    for (int64_t i = 0; i < count; ++i) {
+        fit &= (values[i] >= -32768) & (values[i] <= 32767) & (values[i] == __builtin_rintf(values[i]));
+    }
+    return fit;
+}
+
+static void NAME(predict_uint8)(const uint8_t *codes, const uint8_t *above, uint8_t *restrict differences, int64_t count) {
+    if (count == 0) return;
+    differences[0] = (uint8_t)(codes[0] - (above ? above[0] : 0));
+    if (!above) {
+        for (int64_t i = 1; i < count; ++i) differences[i] = (uint8_t)(codes[i] - codes[i - 1]);
+        return;
+    }
+    for (int64_t i = 1; i < count; ++i) {
+        uint8_t left = codes[i - 1], up = above[i], corner = above[i - 1];
+        uint8_t low = left < up ? left : up, high = left < up ? up : left, middle = (uint8_t)(left + up - corner);
+        middle = corner <= low ? high : middle;
+        middle = corner >= high ? low : middle;
+        differences[i] = (uint8_t)(codes[i] - middle);
+    }
+}
+
+static void NAME(predict_int16)(
+    const int16_t *codes, const int16_t *above, uint8_t *restrict lows, uint8_t *restrict highs, int64_t count) {
+    int16_t differences[BLOCK];
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        int64_t end = count - first < BLOCK ? count - first : BLOCK, begin = first == 0 ? 1 : 0;
+        const int16_t *c = codes + first, *a = above ? above + first : 0;
+        if (first == 0) differences[0] = (int16_t)(c[0] - (a ? a[0] : 0));
+        if (!a) {
+            for (int64_t i = begin; i < end; ++i) differences[i] = (int16_t)(c[i] - c[i - 1]);
+        } else {
+            for (int64_t i = begin; i < end; ++i) {
+                int16_t left = c[i - 1], up = a[i], corner = a[i - 1];
+                int16_t low = left < up ? left : up, high = left < up ? up : left;
+                int16_t middle = (int16_t)(uint16_t)((uint16_t)left + (uint16_t)up - (uint16_t)corner);
+                middle = corner <= low ? high : middle;
+                middle = corner >= high ? low : middle;
+                differences[i] = (int16_t)(c[i] - middle);
+            }
+        }
+        for (int64_t i = 0; i < end; ++i) {
+            uint16_t folded = (uint16_t)((uint16_t)differences[i] << 1) ^ (uint16_t)(differences[i] >> 15);
+            lows[first + i] = (uint8_t)folded;
+            highs[first + i] = (uint8_t)(folded >> 8);
+        }
+    }
+}
+
+static void NAME(positive_row)(
+    const float *values, int64_t count, float *lowest, float *highest, double *sum, double *restrict columns) {
+    float low[8] = {0}, high[8] = {0};
+    double sums[8] = {0};
+    int64_t whole = count / 8 * 8;
+    for (int64_t i = 0; i < whole; i += 8) {
+        for (int lane = 0; lane < 8; ++lane) {
+            float value = values[i + lane], positive = value > 0 ? value : 0;
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+            sums[lane] += (double)positive;
+            columns[i + lane] += (double)positive;
+        }
+    }
+    for (int64_t i = whole; i < count; ++i) {
+        float value = values[i], positive = value > 0 ? value : 0;
+        int64_t lane = i - whole;
+        low[lane] = value < low[lane] ? value : low[lane];
+        high[lane] = value > high[lane] ? value : high[lane];
+        sums[lane] += (double)positive;
+        columns[i] += (double)positive;
+    }
+    *lowest = *highest = 0;
+    *sum = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+        *lowest = low[lane] < *lowest ? low[lane] : *lowest;
+        *highest = high[lane] > *highest ? high[lane] : *highest;
+        *sum += sums[lane];
+    }
+}

@@ -1,3 +1,4 @@
+import CVoxels
 import Failures
 import Foundation
 import Volumes
@@ -120,50 +121,48 @@ struct PageLayer: Sendable {
             source.read(slice, into: &values)
             switch coding {
             case .values(let slope, let intercept, _):
-                let codes = values.map { value -> Int16 in
-                    Int16(max(-32768, min(32767, ((Double(value) - intercept) / slope).rounded())))
+                let codes = [Int16](unsafeUninitializedCapacity: plane) { codes, count in
+                    tomo_store_int16(values, slope, intercept, -32768, 32767, codes.baseAddress!, Int64(plane))
+                    count = plane
                 }
-                predict(codes, width: width) { index, difference in
-                    let folded = UInt16(truncatingIfNeeded: Int(difference) << 1 ^ Int(difference) >> 15)
-                    bytes[position * plane + index] = UInt8(truncatingIfNeeded: folded)
-                    bytes[(slices.count + position) * plane + index] = UInt8(folded >> 8)
+                bytes.withUnsafeMutableBufferPointer { bytes in
+                    let low = bytes.baseAddress! + position * plane
+                    let high = low + slices.count * plane
+                    eachRow(codes, width) { row, above, start in
+                        tomo_predict_int16(row, above, low + start, high + start, Int64(width))
+                    }
                 }
             case .levels(let codebook):
-                let codes = values.map { codebook.code($0) }
-                predict(codes, width: width) { index, difference in bytes[position * plane + index] = difference }
+                predict(values.map { codebook.code($0) }, width, into: &bytes, at: position * plane)
             case .steps(let zero, let step):
                 let codes = values.map { value -> UInt8 in
                     value == 0 ? UInt8(zero) : UInt8(max(0, min(255, (Double(value) / step).rounded() + Double(zero))))
                 }
                 isBackground = isBackground && codes.allSatisfy { $0 == UInt8(zero) }
-                predict(codes, width: width) { index, difference in bytes[position * plane + index] = difference }
+                predict(codes, width, into: &bytes, at: position * plane)
             }
         }
         if case .steps = coding, isBackground { return [] }
         return try Deflate.compress(bytes, as: content)
     }
 
-    @inline(__always)
-    private static func predict<Code: FixedWidthInteger>(
-        _ codes: [Code], width: Int, emit: (Int, Code) -> Void
+    private static func predict(_ codes: [UInt8], _ width: Int, into bytes: inout [UInt8], at place: Int) {
+        bytes.withUnsafeMutableBufferPointer { bytes in
+            let to = bytes.baseAddress! + place
+            eachRow(codes, width) { row, above, start in
+                tomo_predict_uint8(row, above, to + start, Int64(width))
+            }
+        }
+    }
+
+    /// Each row of a slice with the one above it, if there is one, and where it begins.
+    private static func eachRow<Code>(
+        _ codes: [Code], _ width: Int, _ body: (UnsafePointer<Code>, UnsafePointer<Code>?, Int) -> Void
     ) {
         codes.withUnsafeBufferPointer { codes in
-            for index in 0..<min(width, codes.count) {
-                emit(index, index == 0 ? codes[0] : codes[index] &- codes[index - 1])
-            }
-            for row in stride(from: width, to: codes.count, by: width) {
-                var corner = codes[row - width]
-                var left = codes[row]
-                emit(row, left &- corner)
-                for index in row + 1..<row + width {
-                    let above = codes[index - width]
-                    let low = min(left, above)
-                    let high = max(left, above)
-                    let guess = corner >= high ? low : corner <= low ? high : left &+ above &- corner
-                    left = codes[index]
-                    emit(index, left &- guess)
-                    corner = above
-                }
+            for start in stride(from: 0, to: codes.count, by: width) {
+                let row = codes.baseAddress! + start
+                body(row, start > 0 ? row - width : nil, start)
             }
         }
     }

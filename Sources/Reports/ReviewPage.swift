@@ -1,3 +1,4 @@
+import CVoxels
 import Failures
 import Foundation
 import Rendering
@@ -189,8 +190,9 @@ public struct ReviewPage: Sendable {
         let grain = 1 << 20
         let voxels = scan.voxels
         return try! Workers.shared.map((voxels.count + grain - 1) / grain) { piece in
-            voxels[piece * grain..<min(voxels.count, (piece + 1) * grain)].allSatisfy { value in
-                value >= -32768 && value <= 32767 && value == value.rounded()
+            let range = piece * grain..<min(voxels.count, (piece + 1) * grain)
+            return voxels.withUnsafeBufferPointer {
+                tomo_fit_int16($0.baseAddress! + range.lowerBound, Int64(range.count)) != 0
             }
         }.allSatisfy { $0 }
     }

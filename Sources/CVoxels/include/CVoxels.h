@@ -51,3 +51,16 @@ int tomo_are_whole(const float *values, int64_t count);
 void tomo_store_uint8(const float *values, double slope, double inter, double low, double high, void *out, int64_t count);
 void tomo_store_int16(const float *values, double slope, double inter, double low, double high, void *out, int64_t count);
 void tomo_store_uint16(const float *values, double slope, double inter, double low, double high, void *out, int64_t count);
+
+/// Nonzero when every value is a whole number that 16 bits with a sign hold.
+int tomo_fit_int16(const float *values, int64_t count);
+
+/// What a row of codes differs by from the guess of its neighbours: of the one before it and the one above, and the sum of both less the one
+/// before above, the middle. Without a row above (null) the guess is the code before; the first code's is the one above, or 0.
+void tomo_predict_uint8(const uint8_t *codes, const uint8_t *above, uint8_t *differences, int64_t count);
+/// The same, modulo 2¹⁶, with the sign last: low bytes and high bytes of 2d for a difference d from 0 on and −2d − 1 below.
+void tomo_predict_int16(const int16_t *codes, const int16_t *above, uint8_t *low, uint8_t *high, int64_t count);
+
+/// Of a row: the lowest value below 0 (or 0), the highest above (or 0), and the sum of what is above 0, each of which is added to `columns`
+/// too. Sums are of every eighth value, those added up in order.
+void tomo_positive_row(const float *values, int64_t count, float *lowest, float *highest, double *sum, double *columns);

@@ -1,3 +1,4 @@
+import CVoxels
 import Volumes
 import Workers
 
@@ -112,27 +113,15 @@ private struct SlicePart: Sendable {
                 columns: [Double](repeating: 0, count: shape.x), rows: [Double](repeating: 0, count: shape.y))
             for j in 0..<shape.y {
                 let line = UnsafeBufferPointer(rebasing: slice[shape.x * j..<shape.x * (j + 1)])
-                var (low, high) = (Float(0), Float(0))
-                for value in line {
-                    low = value < low ? value : low
-                    high = value > high ? value : high
+                var (low, high, row) = (Float(0), Float(0), 0.0)
+                part.columns.withUnsafeMutableBufferPointer { columns in
+                    tomo_positive_row(line.baseAddress!, Int64(shape.x), &low, &high, &row, columns.baseAddress!)
                 }
                 part.lowest = min(part.lowest, low)
                 if high > part.highest {
                     part.highest = high
                     part.place = shape.x * (j + shape.y * k) + line.firstIndex(of: high)!
                 }
-                part.columns.withUnsafeMutableBufferPointer { columns in
-                    for i in 0..<shape.x { columns[i] += Double(line[i] > 0 ? line[i] : 0) }
-                }
-                var sum = SIMD8<Double>.zero
-                let whole = shape.x / 8 * 8
-                for i in stride(from: 0, to: whole, by: 8) {
-                    let values = UnsafeRawPointer(line.baseAddress! + i).loadUnaligned(as: SIMD8<Float>.self)
-                    sum += SIMD8<Double>(values.replacing(with: 0, where: .!(values .> 0)))
-                }
-                var row = sum.sum()
-                for i in whole..<shape.x where line[i] > 0 { row += Double(line[i]) }
                 part.rows[j] = row
                 part.total += row
             }
