@@ -51,7 +51,7 @@ public struct DiagnosisThresholds: Sendable {
     public var smoothness = 0.15
     /// Share of the class answers that must stay when the input is blurred.
     public var keepsUnderBlur = 0.5
-    /// Share of the positive heat outside of the body, and how often that must exceed what chance would put there.
+    /// Share of the positive heat outside of the body.
     public var heatOutside = 0.3
 
     public init() {}

@@ -113,6 +113,9 @@ import Testing
             let failure = #expect(throws: Failure.self) { try network.tap(wrong) }
             #expect(failure?.remedy == "Did you mean '\(right)'?")
         }
+        // A layer's own name, which an exporter has put a prefix before and an ending behind.
+        let part = #expect(throws: Failure.self) { try network.tap("4/relu") }
+        #expect(part?.remedy == "Did you mean '/features/features.4/Relu_output_0'?")
         let failure = #expect(throws: Failure.self) { try network.tap("nothing of the sort") }
         #expect(failure?.remedy.contains("last-spatial") ?? false)
         let output = #expect(throws: Failure.self) { try network.logits(of: "outputt") }

@@ -68,6 +68,21 @@ import Volumes
         #expect(Double(found.count - both) < 0.01 * Double(body.count))
     }
 
+    @Test(
+        "a piece cut out within the chest is all patient; the same shapes in air, or in clipped air, are not",
+        arguments: [(Float(-860), true), (-995, false), (-900, false)])
+    func pieceOfLung(around: Float, isAll: Bool) {
+        var numbers = SeededNumbers(5)
+        let shape = Index3(24, 24, 16)
+        // Air that was clipped has no noise below; everything else has, and lung's vessels and air cells reach far.
+        let spread: Float = around == -900 ? 0 : around == -860 ? 60 : 10
+        let noise = numbers.tensor([16, 24, 24]).values
+        var volume = Volume(grid: Grid(shape: shape, affine: .identity), voxels: noise.map { around + spread * $0 })
+        for k in 5..<11 { for j in 8..<16 { for i in 8..<16 { volume[i, j, k] = 30 } } }
+        let mask = BodyMask()(volume)
+        #expect(mask.count == (isAll ? shape.x * shape.y * shape.z : 8 * 8 * 6))
+    }
+
     @Test("a scan with nothing denser than air has no body")
     func noBody() {
         #expect(BodyMask()(Volume(grid: Grid(shape: [8, 8, 8], affine: .identity), repeating: -1000)).count == 0)
@@ -88,5 +103,14 @@ import Volumes
         #expect(Double(mask.intersection(air).count) > 0.1 * Double(mask.count))
         let share = Double(mask.count) / Double(volume.grid.count)
         #expect(share > 0.2 && share < 0.7)
+    }
+
+    @Test(
+        "a real piece of lung is all patient",
+        .enabled(if: Fixtures.realData != nil, "set TOMOLENS_REAL_DATA to a folder that holds scans/"))
+    func realPiece() throws {
+        let url = try #require(Fixtures.realData).appendingPathComponent("scans/lung1_nodule_crop.nii.gz")
+        let volume = try NIfTIFile.read(url).volume
+        #expect(BodyMask()(volume).count == volume.grid.count)
     }
 }

@@ -64,12 +64,13 @@ extension Network {
         if let id = tensorIDs[name] { return tap(name, id) }
         if let alias = TapAlias(rawValue: name) { return try tap(alias, inputShapes: inputShapes) }
         let modules = Set(nodes.compactMap(\.modulePath)).sorted()
+        let names = TapAlias.allCases.map(\.rawValue) + modules + nodes.map(\.name) + tensorNames
+        // Exporters put prefixes and endings around a layer's own name.
+        let whole = nodes.compactMap(\.outputs.first).filter { $0.lowercased().contains(name.lowercased()) }
         throw Failure(
             .network, "tap '\(name)'", expected: "a layer of the network", found: "a name that it does not have",
-            remedy: Nearest.match(
-                name, in: TapAlias.allCases.map(\.rawValue) + modules + nodes.map(\.name) + tensorNames
-            )
-            .map { "Did you mean '\($0)'?" }
+            remedy: Nearest.match(name, in: names).map { "Did you mean '\($0)'?" }
+                ?? whole.last.map { "Did you mean '\($0)'?" }
                 ?? "Names are listed by 'tomolens inspect'; aliases are "
                 + TapAlias.allCases.map(\.rawValue).joined(separator: ", "))
     }
