@@ -9,6 +9,7 @@ struct Request: Decodable {
     var threads: Int?
     var convolution: ConvolutionRequest?
     var network: NetworkRequest?
+    var changes: ChangesRequest?
     var nifti: NIfTIRequest?
 }
 
@@ -42,6 +43,20 @@ struct NetworkRequest: Decodable {
     var accuracy: String
 }
 
+/// A network on one input of random numbers, with a cube or square of it covered, at several places.
+struct ChangesRequest: Decodable {
+    var file: String
+    /// The input's.
+    var shape: [Int]
+    /// Voxels along each edge of what is covered.
+    var window: Int
+    /// So many inputs go through the network together; 1 is one by one.
+    var batch: Int
+    /// Whether only what a window reaches is computed.
+    var isRegional: Bool
+    var accuracy: String
+}
+
 /// A scan read from a compressed NIfTI file, or its voxels written to one.
 struct NIfTIRequest: Decodable {
     enum Action: String, Decodable { case read, write }
@@ -57,6 +72,8 @@ struct NIfTIRequest: Decodable {
 /// One line of standard output.
 struct Reply: Encodable {
     var milliseconds: Double?
+    /// Answers of the network in that time, where a run has several.
+    var answers: Int?
     /// The most memory the process has had in use so far.
     var peakMegabytes: Double?
     var about: [String: String]?

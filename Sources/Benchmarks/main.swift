@@ -48,6 +48,7 @@ var workloads: [String: any Workload] = [:]
     case .load:
         if let convolution = request.convolution { workloads[name] = try ConvolutionWorkload(convolution) }
         if let network = request.network { workloads[name] = try NetworkWorkload(network) }
+        if let changes = request.changes { workloads[name] = try ChangesWorkload(changes) }
         if let nifti = request.nifti { workloads[name] = try NIfTIWorkload(nifti) }
         // The first run makes plans and transforms weights.
         try workloads[name]?.run()
@@ -56,7 +57,9 @@ var workloads: [String: any Workload] = [:]
         guard let workload = workloads[name] else {
             throw Failure(.usage, "workload", expected: "a loaded one", found: "'\(name)'")
         }
-        return Reply(milliseconds: try timeOne(workload) * 1000, peakMegabytes: peakMegabytes())
+        return Reply(
+            milliseconds: try timeOne(workload) * 1000, answers: (workload as? ChangesWorkload)?.answers,
+            peakMegabytes: peakMegabytes())
     case .drop:
         workloads[name] = nil
         return Reply()

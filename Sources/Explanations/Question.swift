@@ -61,9 +61,9 @@ public final class Question: Sendable {
         }
     }
 
-    /// Elements of the inputs that go through the network together, at most: enough to share the classifier's weights among small
-    /// inputs; where one input keeps all processors busy, more of them bring nothing but memory.
-    private static let elementsOfABatch = 1 << 19
+    /// Elements of the inputs that go through the network together, at most: small inputs share the cost of each layer's start. Where one
+    /// input keeps all processors busy, several together were measured to be slower.
+    private static let elementsOfABatch = 1 << 17
     private static let largestBatch = 16
 
     /// More than 1 where the file leaves the batch open, there is no other input, and the target's tensor grows with the batch and
