@@ -12,7 +12,7 @@ public struct IntegratedGradients: ExplanationMethod {
         source: "Sundararajan et al., arXiv 1703.01365", needs: "a differentiable network",
         cost: "steps × (1 forward, 1 full pullback)",
         trust:
-            "Complete: its residual is printed. The answer depends on the baseline: here the lowest value of the prepared scan (air), or 0.",
+            "Complete: its residual is printed. The answer depends on the baseline: here the lowest value of the prepared scan (air), or 0. The scan's brightness is in its magnitudes whatever the weights: read signs, not outlines.",
         sanity: .passes, mapsInput: true,
         options: [
             MethodOption("steps", .integer(2...512), standard: .number(50), "points of the quadrature"),
