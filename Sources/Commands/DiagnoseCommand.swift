@@ -167,11 +167,8 @@ enum DiagnoseCommand: Subcommand {
         let seen = try SliceStack.grid(of: explained.map(\.seen))
         let maps = explained.compactMap { $0.explanations.first?.maps.first?.volume }
         let map = maps.count == 1 ? maps[0] : try SliceStack.stack(maps)
-        let heat = try HeatPlacement.place(
-            map, on: scan.scan.grid, seen: explained.count == 1 ? explained[0].seen : seen)
-        let ones = try HeatPlacement.place(
-            Volume(grid: map.grid, repeating: 1), on: scan.scan.grid,
-            seen: explained.count == 1 ? explained[0].seen : seen)
+        let heat = try HeatPlacement.place(map, on: scan.scan.grid, seen: seen)
+        let ones = try HeatPlacement.place(Volume(grid: map.grid, repeating: 1), on: scan.scan.grid, seen: seen)
         return HeatPlaces(
             heat: heat, scan: scan.scan, seen: Mask(ones) { $0 > 0 }, body: BodyMask()(scan.scan))
     }

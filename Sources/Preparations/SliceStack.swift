@@ -12,8 +12,9 @@ public enum SliceStack {
         return (axis, step)
     }
 
-    /// The grid that holds all slices.
+    /// The grid that holds all slices; one alone, which may be a whole volume, is its own.
     public static func grid(of grids: [Grid]) throws -> Grid {
+        if grids.count == 1 { return grids[0] }
         let (axis, step) = try axis(grids)
         var shape = grids[0].shape
         shape[axis] = grids.count

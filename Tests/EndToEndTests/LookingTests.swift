@@ -403,6 +403,15 @@ import Volumes
         for name in ["pca.png", "tsne.png", "similarity.png", "pair_a_d_on_1.png", "pair_a_d_on_2.png"] {
             #expect(try picture(folder, name).width > 200)
         }
+        for number in 1...2 {
+            // The maps of a pair lie in the whole volume, not in a slice of it.
+            let heat = try NIfTIFile.read(folder.appendingPathComponent("pair_a_d_on_\(number).nii.gz")).volume
+            let size = heat.grid.shape.x * heat.grid.shape.y
+            let slices = (0..<heat.grid.shape.z).filter { k in
+                heat.voxels[k * size..<(k + 1) * size].contains { $0 != 0 }
+            }
+            #expect(slices.count > 3, "\(slices)")
+        }
         let vectors = try lines(folder, "embeddings.csv")
         #expect(vectors.count == 6 && vectors[0].last == "v1" && vectors[4][1] == "large")
         #expect(try lines(folder, "neighbours.csv").count == 11)
