@@ -53,9 +53,6 @@ struct ChangesWorkload: Workload {
         }
     }
 
-    /// Answers of one run.
-    var answers: Int { changed.count }
-
     func run() throws {
         ConvolutionEngine.accuracy = accuracy
         if let regional {

@@ -72,8 +72,6 @@ struct NIfTIRequest: Decodable {
 /// One line of standard output.
 struct Reply: Encodable {
     var milliseconds: Double?
-    /// Answers of the network in that time, where a run has several.
-    var answers: Int?
     /// The most memory the process has had in use so far.
     var peakMegabytes: Double?
     var about: [String: String]?

@@ -57,9 +57,7 @@ var workloads: [String: any Workload] = [:]
         guard let workload = workloads[name] else {
             throw Failure(.usage, "workload", expected: "a loaded one", found: "'\(name)'")
         }
-        return Reply(
-            milliseconds: try timeOne(workload) * 1000, answers: (workload as? ChangesWorkload)?.answers,
-            peakMegabytes: peakMegabytes())
+        return Reply(milliseconds: try timeOne(workload) * 1000, peakMegabytes: peakMegabytes())
     case .drop:
         workloads[name] = nil
         return Reply()

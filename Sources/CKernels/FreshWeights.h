@@ -1,14 +1,14 @@
 /* Minimal filtering of few tiles, which would take longer to read transformed weights than to transform them anew. Included by
    MinimalFilteringKernel.h.
 
-   Points are gone through plane by plane. For some output channels, the weights of some input channels are transformed to the
+   Points are gone through plane by plane. For the output channels of a panel, the weights of some input channels are transformed to the
    points of a plane, as much as stays in the second cache, and multiplied with all tiles at once; the sums of the plane stay
    there too.
 
    Weights in order:   [panel][input channel][tap][2 * LANES output channels]
    Transformed input:  [plane of points][slab of input channels][point][group of tiles][block][tile, 6][lane]
    Fresh weights:      [point][input channel][2 * LANES output channels], of one plane, slab and panel
-   Products:           [point][group of tiles][output block][tile, 6][lane], of some panels */
+   Products:           [point][group of tiles][output block][tile, 6][lane], of one panel */
 
 static int64_t NAME(ordered_count)(const tomo_filtering *f) {
     return ceil_div(f->out_channels, 2 * LANES) * f->in_channels * f->kernel[0] * f->kernel[1] * f->kernel[2] * 2 * LANES;
@@ -41,7 +41,7 @@ static int64_t NAME(slab_blocks)(const tomo_filtering *f) {
 static spread NAME(slabs)(const tomo_filtering *f, int64_t tiles) {
     spread lies = {.tiles = tiles, .blocks = NAME(slab_blocks)(f)};
     lies.group = lies.blocks * 6 * LANES;
-    lies.point = (ceil_div(groups_of(tiles) * lies.group, 16) | 1) * 16;
+    lies.point = odd_lines(groups_of(tiles) * lies.group);
     lies.slab = axis_points(f, 1) * axis_points(f, 2) * lies.point;
     lies.plane = ceil_div(NAME(blocks)(f->in_channels), lies.blocks) * lies.slab;
     return lies;
@@ -149,60 +149,53 @@ static void NAME(transform_weights)(
 #undef CASES
 }
 
-/* Floats from one point of fresh weights to the next: an odd number of cache lines. */
-static int64_t NAME(fresh_step)(const tomo_filtering *f) { return NAME(slab_blocks)(f) * LANES * 2 * LANES + 16; }
+/* Floats from one point of fresh weights to the next. */
+static int64_t NAME(fresh_step)(const tomo_filtering *f) { return odd_lines(NAME(slab_blocks)(f) * LANES * 2 * LANES); }
 
-/* Floats from one point of the products of some panels to the next. */
-static int64_t NAME(products_step)(int64_t tiles, int64_t panels) {
-    return (ceil_div(groups_of(tiles) * panels * 2 * 6 * LANES, 16) | 1) * 16;
-}
+/* Floats from one point of a panel's products to the next. */
+static int64_t NAME(products_step)(int64_t tiles) { return odd_lines(groups_of(tiles) * 2 * 6 * LANES); }
 
-static int64_t NAME(fresh_workspace)(const tomo_filtering *f, int64_t tiles, int64_t panels) {
+static int64_t NAME(fresh_workspace)(const tomo_filtering *f, int64_t tiles) {
     int64_t plane = axis_points(f, 1) * axis_points(f, 2);
-    return plane * NAME(fresh_step)(f) + points(f) * NAME(products_step)(tiles, panels) + NAME(step_workspace)(f);
+    return plane * NAME(fresh_step)(f) + points(f) * NAME(products_step)(tiles) + NAME(step_workspace)(f);
 }
 
-static void NAME(multiply)(
+static void NAME(multiply_ordered)(
     const tomo_filtering *f, const float *transformed, const float *ordered, const tomo_epilogue *epilogue,
-    float *output, int64_t begin, int64_t end, int64_t panels_begin, int64_t panels_end, float *workspace) {
+    float *output, int64_t begin, int64_t end, int64_t panel, float *workspace) {
     int64_t taps = f->kernel[0] * f->kernel[1] * f->kernel[2], plane_points = axis_points(f, 1) * axis_points(f, 2);
     int64_t tiles = end - begin, groups = groups_of(tiles), channels = f->in_channels;
     spread lies = NAME(slabs)(f, tiles);
     int64_t slab = lies.blocks * LANES, fresh_step = NAME(fresh_step)(f);
-    int64_t to_step = NAME(products_step)(tiles, panels_end - panels_begin);
-    int64_t to_group = (panels_end - panels_begin) * 2 * 6 * LANES;
+    int64_t to_step = NAME(products_step)(tiles), to_group = 2 * 6 * LANES;
     float *fresh = workspace, *products = fresh + plane_points * fresh_step;
     float *rest = products + points(f) * to_step;
-    int64_t blocks = NAME(blocks)(f->out_channels);
+    int64_t first_block = panel * 2, last_block = NAME(blocks)(f->out_channels);
+    if (last_block > first_block + 2) last_block = first_block + 2;
+    int vectors = (int)(last_block - first_block);
+    ordered += panel * channels * taps * 2 * LANES;
     for (int64_t z = 0; z < axis_points(f, 0); ++z) {
         for (int64_t first = 0; first < channels; first += slab) {
             int64_t count = channels - first < slab ? channels - first : slab;
             const float *from = transformed + z * lies.plane + first / slab * lies.slab;
-            for (int64_t panel = panels_begin; panel < panels_end; ++panel) {
-                NAME(transform_weights)(
-                    f, z, ordered + (panel * channels + first) * taps * 2 * LANES, count, fresh, fresh_step);
-                int vectors = blocks - panel * 2 < 2 ? 1 : 2;
-                /* What is transformed next comes nearer meanwhile. */
-                const float *next = panel + 1 < panels_end
-                    ? ordered + ((panel + 1) * channels + first) * taps * 2 * LANES
-                    : ordered + (panels_begin * channels + (first + slab < channels ? first + slab : 0)) * taps * 2 * LANES;
-                int64_t share = ceil_div(slab * taps * 2 * LANES, plane_points * groups * 16);
-                for (int64_t point = 0; point < plane_points; ++point) {
-                    float *to = products + (z * plane_points + point) * to_step + (panel - panels_begin) * 2 * 6 * LANES;
-                    for (int64_t group = 0; group < groups; ++group) {
-                        int64_t rows = group_begin(tiles, group + 1) - group_begin(tiles, group);
-                        for (int64_t line = 0; line < share; ++line) __builtin_prefetch(next + line * 16, 0, 2);
-                        next += share * 16;
-                        NAME(product)(
-                            rows, vectors, from + point * lies.point + group * lies.group, fresh + point * fresh_step,
-                            count, first > 0, to + group * to_group, 6 * LANES, 0, 0);
-                    }
+            NAME(transform_weights)(f, z, ordered + first * taps * 2 * LANES, count, fresh, fresh_step);
+            /* What is transformed next comes nearer meanwhile. */
+            const float *next = ordered + (first + slab < channels ? first + slab : 0) * taps * 2 * LANES;
+            int64_t share = ceil_div(slab * taps * 2 * LANES, plane_points * groups * 16);
+            for (int64_t point = 0; point < plane_points; ++point) {
+                float *to = products + (z * plane_points + point) * to_step;
+                for (int64_t group = 0; group < groups; ++group) {
+                    int64_t rows = group_begin(tiles, group + 1) - group_begin(tiles, group);
+                    for (int64_t line = 0; line < share; ++line) __builtin_prefetch(next + line * 16, 0, 2);
+                    next += share * 16;
+                    NAME(product)(
+                        rows, vectors, from + point * lies.point + group * lies.group, fresh + point * fresh_step,
+                        count, first > 0, to + group * to_group, 6 * LANES, 0, 0);
                 }
             }
         }
     }
-    int64_t last = panels_end * 2 < blocks ? panels_end * 2 : blocks;
     NAME(transform_output)(
-        f, products - panels_begin * 2 * 6 * LANES, to_step, to_group, epilogue, output, begin, end, begin, end,
-        panels_begin * 2, last, rest);
+        f, products - first_block * 6 * LANES, to_step, to_group, epilogue, output, begin, end, first_block,
+        last_block, rest);
 }

@@ -31,6 +31,9 @@ static int64_t points(const tomo_filtering *f) {
 static int64_t groups_of(int64_t tiles) { return ceil_div(tiles, 6); }
 static int64_t group_begin(int64_t tiles, int64_t group) { return group * tiles / groups_of(tiles); }
 
+/* Floats in an odd number of cache lines: what lies so far apart spreads over the sets of a cache. */
+static int64_t odd_lines(int64_t floats) { return (ceil_div(floats, 16) | 1) * 16; }
+
 /* Where tiles first..<first + count of those lie: `step` floats from group to group and `lane` from one to the next. */
 static void group_places(int64_t tiles, int64_t first, int64_t count, int64_t step, int64_t lane, int64_t *places) {
     int64_t group = ((first + 1) * groups_of(tiles) - 1) / tiles, begin = group_begin(tiles, group);
@@ -108,9 +111,7 @@ void tomo_filtering_pack(
 int64_t tomo_filtering_workspace(const tomo_filtering *f, int kind, int64_t tiles) {
     int64_t step = 0;
     DISPATCH(step =, shared_step(f, tiles));
-    int64_t rest = 0;
-    DISPATCH(rest =, step_workspace(f));
-    return (points(f) + 1) * step + rest;
+    return (points(f) + 1) * step + tomo_filtering_step_workspace(f, kind);
 }
 
 void tomo_filtering_run(
@@ -152,15 +153,14 @@ void tomo_filtering_transform_input(
               workspace));
 }
 
-int64_t tomo_filtering_fresh_workspace(const tomo_filtering *f, int kind, int64_t tiles, int64_t panels) {
+int64_t tomo_filtering_fresh_workspace(const tomo_filtering *f, int kind, int64_t tiles) {
     int64_t count = 0;
-    DISPATCH(count =, fresh_workspace(f, tiles, panels));
+    DISPATCH(count =, fresh_workspace(f, tiles));
     return count;
 }
 
 void tomo_filtering_multiply(
     const tomo_filtering *f, int kind, const float *transformed, const float *ordered, const tomo_epilogue *epilogue,
-    float *output, int64_t begin, int64_t end, int64_t panels_begin, int64_t panels_end, float *workspace) {
-    DISPATCH(
-        , multiply(f, transformed, ordered, epilogue, output, begin, end, panels_begin, panels_end, workspace));
+    float *output, int64_t begin, int64_t end, int64_t panel, float *workspace) {
+    DISPATCH(, multiply_ordered(f, transformed, ordered, epilogue, output, begin, end, panel, workspace));
 }

@@ -302,15 +302,15 @@ static void NAME(product)(
 #define CASE(R)                                                                                                       \
     case R:                                                                                                           \
         if (vectors == 1) {                                                                                           \
-            NAME(tile_product)(R, 1, 0, v, u, channels, adds, m, block_step, 0);                                            \
+            NAME(tile_product)(R, 1, 0, v, u, channels, adds, m, block_step, 0);                                      \
         } else if (share == 1) {                                                                                      \
-            NAME(tile_product)(R, 2, 1, v, u, channels, adds, m, block_step, ahead);                                        \
+            NAME(tile_product)(R, 2, 1, v, u, channels, adds, m, block_step, ahead);                                  \
         } else if (share == 2) {                                                                                      \
-            NAME(tile_product)(R, 2, 2, v, u, channels, adds, m, block_step, ahead);                                        \
+            NAME(tile_product)(R, 2, 2, v, u, channels, adds, m, block_step, ahead);                                  \
         } else if (share == 4) {                                                                                      \
-            NAME(tile_product)(R, 2, 4, v, u, channels, adds, m, block_step, ahead);                                        \
+            NAME(tile_product)(R, 2, 4, v, u, channels, adds, m, block_step, ahead);                                  \
         } else {                                                                                                      \
-            NAME(tile_product)(R, 2, 0, v, u, channels, adds, m, block_step, 0);                                            \
+            NAME(tile_product)(R, 2, 0, v, u, channels, adds, m, block_step, 0);                                      \
         }                                                                                                             \
         break
     switch (rows) {
@@ -391,10 +391,9 @@ static void NAME(pack)(
 /* How transformed tensors lie. */
 static int64_t NAME(blocks)(int64_t channels) { return ceil_div(channels, LANES); }
 static int64_t NAME(group_size)(int64_t channels) { return NAME(blocks)(channels) * 6 * LANES; }
-/* Floats from one point to the next. An odd number of cache lines, so that points spread over the sets of a cache. */
+/* Floats from one point to the next. */
 static int64_t NAME(point_step)(int64_t tiles, int64_t channels) {
-    int64_t lines = ceil_div(groups_of(tiles) * NAME(group_size)(channels), 16);
-    return (lines | 1) * 16;
+    return odd_lines(groups_of(tiles) * NAME(group_size)(channels));
 }
 
 /* Transformed input with all its blocks together. */
@@ -552,8 +551,7 @@ static void NAME(pool)(const tomo_filtering *f, float *lines, int64_t step, int6
 
 static void NAME(transform_output)(
     const tomo_filtering *f, const float *products, int64_t point_step, int64_t group, const tomo_epilogue *epilogue,
-    float *output, int64_t begin, int64_t end, int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end,
-    float *workspace) {
+    float *output, int64_t begin, int64_t end, int64_t block_begin, int64_t block_end, float *workspace) {
     int64_t az = axis_points(f, 0), ay = axis_points(f, 1), ax = axis_points(f, 2);
     int64_t mz = f->tile[0], my = f->tile[1], mx = f->tile[2];
     int64_t depth = f->output[0], height = f->output[1], width = f->output[2];
@@ -574,10 +572,10 @@ static void NAME(transform_output)(
                 bias[lane] = epilogue->bias[block * LANES + lane];
             }
         }
-        for (int64_t t = part_begin; t < part_end;) {
+        for (int64_t t = begin; t < end;) {
             place at = tile_place(f, t);
             int64_t count = at.left < longest ? at.left : longest;
-            if (count > part_end - t) count = part_end - t;
+            if (count > end - t) count = end - t;
             int64_t places[LONGEST_RUN];
             group_places(end - begin, t - begin, count, group, LANES, places);
             for (int64_t i = 0; i < count; ++i) {
@@ -643,7 +641,7 @@ static void NAME(run)(
         f, input, workspace + step, NAME(whole)(f, end - begin, step), begin, begin, end, 0, NAME(blocks)(f->in_channels), rest);
     NAME(multiply_packed)(f, workspace + step, step, packed, workspace, step, end - begin);
     NAME(transform_output)(
-        f, workspace, step, NAME(group_size)(f->out_channels), epilogue, output, begin, end, begin, end, 0,
+        f, workspace, step, NAME(group_size)(f->out_channels), epilogue, output, begin, end, 0,
         NAME(blocks)(f->out_channels), rest);
 }
 

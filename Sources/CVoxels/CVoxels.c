@@ -91,8 +91,6 @@ void tomo_store_uint16(
     DISPATCH(, store_uint16(values, slope, inter, low, high, out, count));
 }
 
-int tomo_fit_int16(const float *values, int64_t count) { DISPATCH(return, fit_int16(values, count)); }
-
 void tomo_predict_uint8(const uint8_t *codes, const uint8_t *above, uint8_t *differences, int64_t count) {
     DISPATCH(, predict_uint8(codes, above, differences, count));
 }

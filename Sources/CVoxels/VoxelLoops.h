@@ -143,7 +143,8 @@ static int NAME(are_whole)(const float *values, int64_t total) {
         int32_t fractions = 0;
         for (int64_t i = 0; i < count; ++i) {
             float value = values[first + i];
-            fractions |= value != __builtin_truncf(value);
+            /* Of an infinity this is not a number. */
+            fractions |= !(value - __builtin_truncf(value) == 0);
         }
         if (fractions) return 0;
     }
@@ -167,14 +168,6 @@ STORE(store_uint8, uint8_t)
 STORE(store_int16, int16_t)
 STORE(store_uint16, uint16_t)
 #undef STORE
-
-static int NAME(fit_int16)(const float *values, int64_t count) {
-    int fit = 1;
-    for (int64_t i = 0; i < count; ++i) {
-        fit &= (values[i] >= -32768) & (values[i] <= 32767) & (values[i] == __builtin_rintf(values[i]));
-    }
-    return fit;
-}
 
 static void NAME(predict_uint8)(const uint8_t *codes, const uint8_t *above, uint8_t *restrict differences, int64_t count) {
     if (count == 0) return;

@@ -58,7 +58,7 @@ enum LookingSupport {
             if PictureName.isPicture(path) { return true }
             let names = (try? FileManager.default.subpathsOfDirectory(atPath: path)) ?? []
             let hasScan = names.contains { name in
-                [".nii", ".nii.gz", ".hdr"].contains { name.lowercased().hasSuffix($0) }
+                ScanFinder.standardPatterns.contains { name.lowercased().hasSuffix($0.dropFirst()) }
             }
             return !hasScan && names.contains(where: PictureName.isPicture)
         }

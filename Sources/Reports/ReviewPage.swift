@@ -1,4 +1,3 @@
-import CVoxels
 import Failures
 import Foundation
 import Rendering
@@ -185,22 +184,10 @@ public struct ReviewPage: Sendable {
         return low <= high ? low...high : 0...1
     }
 
-    /// Whether every voxel is a whole number that 16 bits hold.
-    private var isWhole: Bool {
-        let grain = 1 << 20
-        let voxels = scan.voxels
-        return try! Workers.shared.map((voxels.count + grain - 1) / grain) { piece in
-            let range = piece * grain..<min(voxels.count, (piece + 1) * grain)
-            return voxels.withUnsafeBufferPointer {
-                tomo_fit_int16($0.baseAddress! + range.lowerBound, Int64(range.count)) != 0
-            }
-        }.allSatisfy { $0 }
-    }
-
     private func packedScan(_ order: Rearrangement, range: ClosedRange<Float>, limit: Int) throws -> PageLayer {
         let isCT = unit == "HU"
         let exact: PageLayer.Coding
-        if isWhole {
+        if scan.isWhole, range.lowerBound >= -32768, range.upperBound <= 32767 {
             exact = .values(slope: 1, intercept: 0, tolerance: 0)
         } else {
             let slope = max(Double(range.upperBound) - Double(range.lowerBound), 1e-30) / 65535

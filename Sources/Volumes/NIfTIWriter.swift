@@ -128,17 +128,6 @@ public struct NIfTIWriter: Sendable {
         var inter = 0.0
     }
 
-    private static func areWhole(_ voxels: [Float]) -> Bool {
-        let grain = 1 << 18
-        return voxels.withUnsafeBufferPointer { voxels in
-            // Nothing in the body throws.
-            try! Workers.shared.map((voxels.count + grain - 1) / grain) { piece in
-                let range = piece * grain..<min(voxels.count, (piece + 1) * grain)
-                return tomo_are_whole(voxels.baseAddress! + range.lowerBound, Int64(range.count)) != 0
-            }
-        }.allSatisfy { $0 }
-    }
-
     private func scale(for volumes: [Volume], path: String) throws -> Scale {
         var low = Float.infinity
         var high = -Float.infinity
@@ -154,7 +143,7 @@ public struct NIfTIWriter: Sendable {
             high = max(high, statistics.maximum)
         }
         if encoding == .float32 { return Scale() }
-        let areWhole = volumes.allSatisfy { Self.areWhole($0.voxels) }
+        let areWhole = volumes.allSatisfy(\.isWhole)
         let limits: ClosedRange<Float> =
             switch encoding {
             case .label8, .uint8: 0...255

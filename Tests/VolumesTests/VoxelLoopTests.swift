@@ -91,6 +91,10 @@ import Testing
             #expect(tomo_are_whole(values, 300) == 0)
             values[place] -= 0.5
         }
+        for value in [Float.infinity, -.infinity, .nan] {
+            values[128] = value
+            #expect(tomo_are_whole(values, 300) == 0)
+        }
     }
 
     /// Large enough for several rounds on all threads and a rest, in every size of voxel; read in one go from the compressed

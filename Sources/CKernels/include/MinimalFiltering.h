@@ -49,7 +49,7 @@ void tomo_filtering_run(
     float *output, int64_t begin, int64_t end, float *workspace);
 
 /// Few tiles, of which one thread's share would not pay for reading all the transformed weights: the tiles `begin..<end` are
-/// transformed first, in blocks of `tomo_filtering_lanes` input channels and parts of the tiles; then panels of output channels are
+/// transformed first, in blocks of `tomo_filtering_lanes` input channels and parts of the tiles; then each panel of output channels is
 /// computed from weights as they are, which are transformed on the way.
 ///
 /// Floats of weights in order: `[panel of output channels][input channel][tap][output channel]`.
@@ -62,10 +62,10 @@ int64_t tomo_filtering_lanes(int kind);
 /// Floats of so many transformed tiles, and of 64-byte aligned workspace for a thread in the first and in the second step.
 int64_t tomo_filtering_transformed_count(const tomo_filtering *f, int kind, int64_t tiles);
 int64_t tomo_filtering_step_workspace(const tomo_filtering *f, int kind);
-int64_t tomo_filtering_fresh_workspace(const tomo_filtering *f, int kind, int64_t tiles, int64_t panels);
+int64_t tomo_filtering_fresh_workspace(const tomo_filtering *f, int kind, int64_t tiles);
 void tomo_filtering_transform_input(
     const tomo_filtering *f, int kind, const float *input, float *transformed, int64_t begin, int64_t end,
     int64_t part_begin, int64_t part_end, int64_t block_begin, int64_t block_end, float *workspace);
 void tomo_filtering_multiply(
     const tomo_filtering *f, int kind, const float *transformed, const float *ordered, const tomo_epilogue *epilogue,
-    float *output, int64_t begin, int64_t end, int64_t panels_begin, int64_t panels_end, float *workspace);
+    float *output, int64_t begin, int64_t end, int64_t panel, float *workspace);

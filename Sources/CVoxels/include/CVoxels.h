@@ -44,16 +44,13 @@ void tomo_tint_pixels(
 /// out[i] = row[i] − above[i], modulo 256.
 void tomo_subtract_rows(const uint8_t *row, const uint8_t *above, uint8_t *out, int64_t count);
 
-/// Nonzero when every value is a whole number.
+/// Nonzero when every value is a whole number; an infinity is none.
 int tomo_are_whole(const float *values, int64_t count);
 
 /// out[i] = (value − inter) / slope in double precision, rounded half away from zero and held within low…high, little-endian.
 void tomo_store_uint8(const float *values, double slope, double inter, double low, double high, void *out, int64_t count);
 void tomo_store_int16(const float *values, double slope, double inter, double low, double high, void *out, int64_t count);
 void tomo_store_uint16(const float *values, double slope, double inter, double low, double high, void *out, int64_t count);
-
-/// Nonzero when every value is a whole number that 16 bits with a sign hold.
-int tomo_fit_int16(const float *values, int64_t count);
 
 /// What a row of codes differs by from the guess of its neighbours: of the one before it and the one above, and the sum of both less the one
 /// before above, the middle. Without a row above (null) the guess is the code before; the first code's is the one above, or 0.

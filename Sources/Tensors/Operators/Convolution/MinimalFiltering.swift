@@ -184,7 +184,7 @@ struct MinimalFiltering: Sendable {
         let most = Int64((tiles + parts - 1) / parts)
         let transformedBytes = 4 * Int(tomo_filtering_transformed_count(&f, processor, most))
         let stepBytes = 4 * Int(tomo_filtering_step_workspace(&f, processor))
-        let freshBytes = 4 * Int(tomo_filtering_fresh_workspace(&f, processor, most, 1))
+        let freshBytes = 4 * Int(tomo_filtering_fresh_workspace(&f, processor, most))
         Scratch.with(bytes: transformedBytes) { scratch in
             let transformed = scratch.assumingMemoryBound(to: Float.self)
             for part in 0..<parts {
@@ -208,7 +208,7 @@ struct MinimalFiltering: Sendable {
                     Scratch.with(bytes: freshBytes) { scratch in
                         tomo_filtering_multiply(
                             &f, processor, transformed, ordered, &epilogue, to, Int64(begin), Int64(end),
-                            Int64(panel), Int64(panel + 1), scratch.assumingMemoryBound(to: Float.self))
+                            Int64(panel), scratch.assumingMemoryBound(to: Float.self))
                     }
                 }
             }
