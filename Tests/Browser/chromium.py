@@ -13,6 +13,8 @@ import urllib.request
 import page
 from wire import WebSocket
 
+# What Chromium answers when a page is left while it is asked something.
+LEAVING = ("Inspected target navigated or closed", "Execution context was destroyed", "Cannot find default execution context")
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 
 
@@ -57,11 +59,16 @@ class Browser:
                 if message.get("id") == 1:
                     return message["result"]
 
-        # The context lives as long as this connection.
         context = call("Target.createBrowserContext")["browserContextId"]
         target = call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         page = Page(f"ws://127.0.0.1:{self.port}/devtools/page/{target}", **options)
-        page.context = connection
+
+        def leave():
+            call("Target.disposeBrowserContext", browserContextId=context)
+            connection.socket.close()
+
+        # The tab goes with its context, also while it is on its way to another page.
+        page.leave = leave
         return page
 
     def close(self):
@@ -98,7 +105,8 @@ class Page(page.Page):
             message = self._next(1)
             if message and message.get("id") == number:
                 if "error" in message:
-                    raise RuntimeError(f"{method}: {message['error']}")
+                    left = message["error"]["message"].startswith(LEAVING)
+                    raise (page.Leaving if left else RuntimeError)(f"{method}: {message['error']}")
                 return message["result"]
         raise TimeoutError(method)
 
@@ -164,9 +172,5 @@ class Page(page.Page):
         pathlib.Path(path).write_bytes(base64.b64decode(data))
 
     def close(self):
-        try:
-            self.call("Page.close")
-        except (ConnectionError, OSError):
-            pass
         self.connection.socket.close()
-        self.context.socket.close()
+        self.leave()

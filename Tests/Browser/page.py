@@ -4,14 +4,26 @@ import json
 import time
 
 
+class Leaving(RuntimeError):
+    """The page was on its way to another one, and the browser dropped the question."""
+
+
 class Page:
     """What needs nothing but `run` (an expression's value), `mouse` (one event) and `_next` (the browser's next message)."""
 
     is_chromium = False
 
     def wait(self, expression, seconds=20):
+        """Until the expression is true, on this page or on the one that it leads to."""
         deadline = time.time() + seconds
-        while not self.run(expression):
+
+        def holds():
+            try:
+                return self.run(expression)
+            except Leaving:
+                return False
+
+        while not holds():
             if time.time() > deadline:
                 raise TimeoutError(f"{expression} (errors so far: {self.errors})")
             self.listen(0.03)
