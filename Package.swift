@@ -87,7 +87,8 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Failures", "Tensors", "Volumes"], path: "Tests/TestSupport"),
         .testTarget(name: "FailuresTests", dependencies: ["Failures", "TestSupport"]),
         .testTarget(name: "WorkersTests", dependencies: ["Workers", "TestSupport"]),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Workers", "CKernels", "TestSupport"]),
+        .testTarget(
+            name: "TensorsTests", dependencies: ["Tensors", "Workers", "CKernels", "COpenBLAS", "TestSupport"]),
         .testTarget(name: "NetworksTests", dependencies: ["Networks", "Tensors", "TestSupport"]),
         .testTarget(
             name: "VolumesTests",

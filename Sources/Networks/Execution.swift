@@ -282,7 +282,8 @@ struct Execution {
             return plan.pieces.map { ($0, shapes) }
         }
         let peak = try plan(nil, .slabs).peak
-        for limit in sequence(first: MemoryLimit.comfortable, next: { 2 * $0 }).prefix(while: { $0 < peak }) {
+        // Half of the memory has to be gained.
+        for limit in sequence(first: MemoryLimit.comfortable, next: { 2 * $0 }).prefix(while: { 2 * $0 < peak }) {
             // One stage by itself gains nothing from tiles, and margins must not cost what the caches give.
             guard let plan = try? plan(limit, .slabs), plan.tilesJoinStages, try plan.repetition() < 1.1 else {
                 continue

@@ -163,6 +163,36 @@ import Testing
         }
     }
 
+    /// A part ends where the next one's margins would cost more than a tensor between them that is written and read again.
+    @Test func aPartEndsBeforeMarginsGrow() throws {
+        func conv(_ from: String, _ to: String, _ weight: String) -> Message {
+            ONNX.node("Conv", [from, weight], [to], [("pads", .ints([Int](repeating: 1, count: 6)))])
+        }
+        func pool(_ from: String, _ to: String) -> Message {
+            ONNX.node("MaxPool", [from], [to], [("kernel_shape", .ints([2, 2, 2])), ("strides", .ints([2, 2, 2]))])
+        }
+        let nodes = [
+            conv("x", "a", "first"), conv("a", "b", "next"), pool("b", "p1"), conv("p1", "c", "next"),
+            conv("c", "d", "next"), pool("d", "p2"), ONNX.node("GlobalAveragePool", ["p2"], ["y"]),
+        ]
+        let port = { (name: String, channels: Int, extent: Int) in
+            ONNX.port(name, ([1, channels] + [Int](repeating: extent, count: 3)).map { .fixed($0) })
+        }
+        let network = try ONNX.network(
+            ONNX.model(
+                ONNX.graph(
+                    nodes, inputs: [port("x", 1, 64)], outputs: [port("y", 16, 1)],
+                    initializers: [
+                        ONNX.floats("first", [16, 1, 3, 3, 3], [Float](repeating: 0.1, count: 16 * 27)),
+                        ONNX.floats("next", [16, 16, 3, 3, 3], [Float](repeating: 0.1, count: 256 * 27)),
+                    ])))
+        let shape = [1, 1, 64, 64, 64]
+        let free = try plan(network, shape, kept: ["y"], limit: nil)
+        let bound = try plan(network, shape, kept: ["y"], limit: free.peak / 2)
+        #expect(bound.summary.hasSuffix("slabs to 'p1'"), "\(bound.summary)")
+        #expect(try bound.repetition() < 1.01)
+    }
+
     /// Where a slab of one plane is too much, tiles along several axes are not; and what is promised is kept: the most that large tensors
     /// took at once while a run went on.
     @Test func tilesAlongSeveralAxesStayWithinLess() throws {

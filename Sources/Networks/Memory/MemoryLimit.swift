@@ -28,15 +28,14 @@ public enum MemoryLimit {
         set { state.withLock { $0.observe = newValue } }
     }
 
-    /// What tensors may take before a run goes slab by slab although no bound is set. A layer's output of a hundred megabytes has left
-    /// every cache when the next layer reads it; slabs of this size took three fifths of the whole run's time on a VGG at 96³,
-    /// and a third of its memory.
-    static let comfortable = 96 << 20
+    /// What tensors may take before a run goes slab by slab although no bound is set: about what a processor's last cache holds of a
+    /// layer's output until the next layer reads it. On a VGG at 96³ such slabs took the time of the whole and two thirds of its memory.
+    static let comfortable = 48 << 20
 
     /// Whether a run without a bound may be cut: where rounding decides nothing (it differs a little between a slab and the
-    /// whole), and where the tensors can be large at all: 32 channels of the input's size.
+    /// whole), and where the tensors can be large at all: 16 channels of the input's size.
     static func isWorthCutting(_ inputBytes: Int) -> Bool {
-        !ConvolutionEngine.isKeptToDefinition && 32 * inputBytes > comfortable
+        !ConvolutionEngine.isKeptToDefinition && 16 * inputBytes > comfortable
     }
 
     static func tell(_ text: String) {

@@ -8,12 +8,15 @@ struct MemoryPlan {
         case tiles(Segment)
     }
 
-    /// How the parts and their tiles are chosen.
+    /// Which tiles are weighed against each other.
     enum Search {
-        /// Slabs along the first spatial axis, each part as soon as it can end: found at once, copied in one stretch a channel.
+        /// Slabs along the first spatial axis, which are copied in one stretch a channel.
         case slabs
-        /// What repeats the least work, among tiles along any axes and parts that end anywhere.
+        /// Tiles along one, two or three axes.
         case everything
+
+        /// Of how many stages a part may be. More of them in slabs have margins that cost what the caches give, and are long looked for.
+        fileprivate var mostStages: Int { self == .slabs ? 8 : .max / 2 }
     }
 
     private(set) var pieces: [Piece] = []
@@ -53,20 +56,10 @@ struct MemoryPlan {
             pieces = stages.map { .whole($0) }
             return
         }
-        let slabs = try self.slabs(limit)
-        if search == .slabs {
-            guard let slabs else { throw refusal(limit, "", nil) }
-            (pieces, peak) = slabs
-            return
+        var cheapest = Cheapest(search: search)
+        guard let best = try tiles(from: 0, limit, &cheapest) else {
+            throw refusal(limit, cheapest.obstacle, cheapest.least)
         }
-        var cheapest = Cheapest()
-        let tiles = try tiles(from: 0, limit, &cheapest)
-        var best = tiles
-        if let slabs {
-            let work = try work(slabs.pieces)
-            if work <= best?.work ?? .infinity { best = (slabs.pieces, slabs.peak, work) }
-        }
-        guard let best else { throw refusal(limit, cheapest.obstacle, cheapest.least) }
         (pieces, peak) = (best.pieces, best.peak)
     }
 
@@ -213,40 +206,7 @@ struct MemoryPlan {
 
     private func traffic(_ id: Int) -> Double { Self.workOfAByte * Double(bytes(id)) }
 
-    // MARK: Slabs
-
-    /// Part after part in slabs, each to the first tensor that is no larger than what it is made from, or else to the smallest that can
-    /// be reached; nil where that doesn't stay within the limit.
-    private func slabs(_ limit: Int) throws -> (pieces: [Piece], peak: Int)? {
-        var pieces: [Piece] = []
-        var peak = 0
-        var place = 0
-        while place < stages.count {
-            let rest = wholePeak(from: place)
-            if rest <= limit {
-                return (pieces + stages[place...].map { .whole($0) }, max(peak, rest))
-            }
-            var best: (end: Int, size: Int)?
-            let sources = Set(read(place..<place + 1)).reduce(0) { $0 + bytes($1) }
-            let live = live(before: place)
-            for end in place + 1...stages.count {
-                guard let reach = try reach(place..<end) else { break }
-                guard case .out(let id) = reach else { continue }
-                var tile = extents(id)
-                tile[0] = 1
-                guard let most = try most(place..<end, tile), live + bytes(id) + most <= limit else { continue }
-                if best == nil || bytes(id) < best!.size { best = (end, bytes(id)) }
-                if bytes(id) <= sources { break }
-            }
-            guard let end = best?.end, let found = try tile(place..<end, live: live, limit: limit, axes: [0]) else {
-                return nil
-            }
-            pieces.append(.tiles(found.segment))
-            peak = max(peak, found.peak)
-            place = end
-        }
-        return (pieces, peak)
-    }
+    // MARK: Parts
 
     private enum Reach {
         /// Its result is the only thing that is needed afterwards.
@@ -337,6 +297,7 @@ struct MemoryPlan {
     private typealias Found = (pieces: [Piece], peak: Int, work: Double)
 
     private struct Cheapest {
+        let search: Search
         /// By the stage from which on; nil where nothing stays within the limit.
         var known: [Int: Found?] = [:]
         /// The least that any part would have taken, where none fitted.
@@ -359,7 +320,7 @@ struct MemoryPlan {
         var best: Found?
         var smallest = Int.max
         var tried = 0
-        for end in first + 1..<stages.count + 1 {
+        for end in first + 1...min(stages.count, first + cheapest.search.mostStages) {
             guard let reach = try reach(first..<end) else {
                 if tried == 0 {
                     let node = network.nodes[stages[end - 1].nodes[0]]
@@ -374,7 +335,7 @@ struct MemoryPlan {
             }
             smallest = min(smallest, bytes(id))
             tried += 1
-            guard let found = try cheapestTile(first..<end, live: live, limit: limit) else {
+            guard let found = try cheapestTile(first..<end, live: live, limit: limit, cheapest.search) else {
                 let ones = [Int](repeating: 1, count: extents(id).count)
                 let most = try most(first..<end, ones).map { live + bytes(id) + $0 }
                 cheapest.least = min(cheapest.least ?? .max, most ?? .max)
@@ -401,10 +362,10 @@ struct MemoryPlan {
 
     /// Tiles along one, two or three axes: the fewer the longer the stretches that are copied, the more the less margin.
     private func cheapestTile(
-        _ places: Range<Int>, live: Int, limit: Int
+        _ places: Range<Int>, live: Int, limit: Int, _ search: Search
     ) throws -> (segment: Segment, peak: Int, work: Double)? {
         var best: (segment: Segment, peak: Int, work: Double)?
-        for axes in 1...extents(result(places.upperBound - 1)!).count {
+        for axes in 1...(search == .slabs ? 1 : extents(result(places.upperBound - 1)!).count) {
             guard let found = try tile(places, live: live, limit: limit, axes: Array(0..<axes)),
                 let work = try work(found.segment)
             else { continue }

@@ -14,8 +14,6 @@ struct MatrixProduct {
     let transposedA: Bool
     let transposedB: Bool
 
-    private static let oneThread: Void = openblas_set_num_threads(1)
-
     /// - Throws: a failure where an extent passes what OpenBLAS counts with.
     init(
         m: Int, n: Int, k: Int, transposedA: Bool = false, transposedB: Bool = false, _ node: NodeDescription
@@ -43,7 +41,6 @@ struct MatrixProduct {
             if !adding { c.update(repeating: 0) }
             return
         }
-        _ = Self.oneThread
         let splitsRows = m >= n
         let block = Self.block(splitsRows ? m : n, work: m * n * k)
         let blocks = ((splitsRows ? m : n) + block - 1) / block

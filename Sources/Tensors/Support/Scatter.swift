@@ -14,7 +14,6 @@ public enum Scatter {
         precondition(height <= Int(blasint.max), "as many rows as OpenBLAS counts with")
         var sums = [Double](repeating: 0, count: height * height)
         guard height > 0, width > 0 else { return sums }
-        openblas_set_num_threads(1)
         var centred = [Double](repeating: 0, count: height * min(block, width))
         rows.withUnsafeBuffer { values in
             for start in stride(from: 0, to: width, by: block) {
@@ -42,7 +41,6 @@ public enum Scatter {
         precondition(a.count == size * size && b.count == size * size && size <= Int(blasint.max))
         var product = [Double](repeating: 0, count: size * size)
         guard size > 0 else { return product }
-        openblas_set_num_threads(1)
         let extent = blasint(size)
         cblas_dgemm(
             CblasRowMajor, CblasNoTrans, CblasNoTrans, extent, extent, extent, 1, a, extent, b, extent, 0, &product,
