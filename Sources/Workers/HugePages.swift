@@ -19,6 +19,17 @@ public enum HugePages {
         advise(UnsafeMutableRawBufferPointer(memory))
     }
 
+    /// Gives the whole pages within `memory` back to the system; their contents are lost, their addresses stay.
+    public static func release(_ memory: UnsafeMutableRawBufferPointer) {
+        guard let base = memory.baseAddress else { return }
+        let page = UInt(getpagesize())
+        let start = (UInt(bitPattern: base) + page - 1) / page * page
+        let end = (UInt(bitPattern: base) + UInt(memory.count)) / page * page
+        #if os(Linux)
+            if start < end { madvise(UnsafeMutableRawPointer(bitPattern: start), Int(end - start), MADV_DONTNEED) }
+        #endif
+    }
+
     /// What ``allocate(_:)`` makes of a number of bytes: whole large pages where there would be two or more of them.
     public static func rounded(_ bytes: Int) -> Int {
         let unit = bytes >= 2 * size ? size : 4096
