@@ -65,7 +65,8 @@ let package = Package(
         .target(name: "Preparations", dependencies: ["Volumes", "Tensors", "Workers", "Failures"]),
         .target(name: "Tensors", dependencies: ["Workers", "Failures", "CKernels", "COneDNN", "COpenBLAS"]),
         .target(
-            name: "Volumes", dependencies: ["Workers", "Failures", "CNIfTI", "CZlib", "CDeflate", "CISAL", "CVoxels"]),
+            name: "Volumes",
+            dependencies: ["Workers", "Failures", "CNIfTI", "CZlib", "CDeflate", "CISAL", "CThreads", "CVoxels"]),
         .target(name: "Workers", dependencies: ["Failures", "CThreads"]),
         .target(name: "Failures"),
 

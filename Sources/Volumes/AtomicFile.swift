@@ -1,3 +1,4 @@
+import CThreads
 import Failures
 import Foundation
 import Synchronization
@@ -35,6 +36,9 @@ public enum AtomicFile {
         public mutating func write(_ bytes: [UInt8]) throws {
             try bytes.withUnsafeBytes { try write($0) }
         }
+
+        /// Has the system begin to bring what was written to the disk, so that the wait for it at the end is short. Advice only.
+        func beginSaving() { tomo_begin_saving(descriptor) }
     }
 
     private static let counter = Atomic<Int>(0)

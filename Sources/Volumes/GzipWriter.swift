@@ -32,15 +32,27 @@ struct GzipWriter: ~Copyable {
 
     /// Appends `count` pieces; `piece(n)` compresses the nth and is called on several threads at once.
     mutating func append(_ count: Int, to file: inout AtomicFile.Writer, piece: (Int) throws -> Part) throws {
-        // A bounded number of finished pieces waits in memory for its turn to be written.
+        // A bounded number of finished pieces waits in memory for its turn to be written, which is while the next are compressed.
         let window = max(16, 2 * Workers.shared.width)
+        var finished: [Part] = []
         for first in stride(from: 0, to: count, by: window) {
-            for part in try Workers.shared.map(min(window, count - first), { try piece(first + $0) }) {
-                checksum = crc32_combine(checksum, part.checksum, part.length)
-                length += part.length
-                try file.write(part.bytes)
+            let parts = try Workers.shared.map(1 + min(window, count - first)) { index -> Part? in
+                if index > 0 { return try piece(first + index - 1) }
+                try put(finished, into: &file)
+                return nil
             }
+            finished = parts.compactMap { $0 }
         }
+        try put(finished, into: &file)
+    }
+
+    private mutating func put(_ parts: [Part], into file: inout AtomicFile.Writer) throws {
+        for part in parts {
+            checksum = crc32_combine(checksum, part.checksum, part.length)
+            length += part.length
+            try file.write(part.bytes)
+        }
+        file.beginSaving()
     }
 
     mutating func end(_ file: inout AtomicFile.Writer) throws {

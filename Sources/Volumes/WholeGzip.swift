@@ -17,7 +17,16 @@ enum WholeGzip {
         defer { free(memory) }
         let compressed = UnsafeMutableRawBufferPointer(start: memory, count: file.size)
         HugePages.advise(compressed)
-        guard file.readWhole(into: compressed) else { return false }
+        var isRead = false
+        Workers.shared.forEach(2) { part in
+            if part == 0 {
+                isRead = file.readWhole(into: compressed)
+            } else if content.count / 16 <= file.size {
+                // Only for what scans compress to: a header that claims too much is to cost no memory before it is found out.
+                HugePages.provide(content)
+            }
+        }
+        guard isRead else { return false }
         var (consumed, produced) = (0, 0)
         let result = libdeflate_gzip_decompress_ex(
             decompressor, memory, compressed.count, content.baseAddress, content.count, &consumed, &produced)

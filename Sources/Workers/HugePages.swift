@@ -19,6 +19,21 @@ public enum HugePages {
         advise(UnsafeMutableRawBufferPointer(memory))
     }
 
+    /// Has the system provide the pages of `memory` now and not as each is first touched: on one thread, while another one reads what is
+    /// to go there. Advice only.
+    public static func provide(_ memory: UnsafeMutableRawBufferPointer) {
+        guard let base = memory.baseAddress else { return }
+        let page = UInt(getpagesize())
+        let start = UInt(bitPattern: base) / page * page
+        #if os(Linux)
+            // MADV_POPULATE_WRITE, of Linux 5.14, has no name in older headers.
+            let populateWrite: Int32 = 23
+            madvise(
+                UnsafeMutableRawPointer(bitPattern: start), Int(UInt(bitPattern: base) - start) + memory.count,
+                populateWrite)
+        #endif
+    }
+
     /// Gives the whole pages within `memory` back to the system; their contents are lost, their addresses stay.
     public static func release(_ memory: UnsafeMutableRawBufferPointer) {
         guard let base = memory.baseAddress else { return }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "Allocator.h"
+#include "Saving.h"
 
 /// Placement of threads on processors, which is the system's affair everywhere but on Linux: there these do nothing.
 
