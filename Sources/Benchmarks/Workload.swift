@@ -2,6 +2,7 @@ import Failures
 import Foundation
 import Networks
 @_spi(Benchmarks) import Tensors
+import Workers
 
 /// Something that is run again and again.
 protocol Workload {
@@ -96,15 +97,29 @@ struct NetworkWorkload: Workload {
     private static func map(_ activation: Tensor<Float>, _ gradient: Tensor<Float>) -> [Float] {
         let channels = activation.shape[1]
         let places = activation.count / channels
+        var weights = [Float](repeating: 0, count: channels)
         var map = [Float](repeating: 0, count: places)
         activation.withUnsafeBuffer { activation in
             gradient.withUnsafeBuffer { gradient in
-                for channel in 0..<channels {
-                    let first = channel * places
-                    var sum: Float = 0
-                    for index in first..<first + places { sum += gradient[index] }
-                    let weight = sum / Float(places)
-                    for place in 0..<places { map[place] += weight * activation[first + place] }
+                weights.withUnsafeMutableBufferPointer { weights in
+                    Workers.shared.forEach(channels) { channel in
+                        var sums = SIMD8<Float>.zero
+                        let first = channel * places
+                        let even = places / 8 * 8
+                        for index in stride(from: first, to: first + even, by: 8) {
+                            for lane in 0..<8 { sums[lane] += gradient[index + lane] }
+                        }
+                        for index in first + even..<first + places { sums[0] += gradient[index] }
+                        weights[channel] = sums.sum() / Float(places)
+                    }
+                    map.withUnsafeMutableBufferPointer { map in
+                        Workers.shared.forEachRange(places, grain: 1 << 13) { range in
+                            for channel in 0..<channels {
+                                let (first, weight) = (channel * places, weights[channel])
+                                for place in range { map[place] += weight * activation[first + place] }
+                            }
+                        }
+                    }
                 }
             }
         }

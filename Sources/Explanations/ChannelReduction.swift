@@ -38,8 +38,8 @@ enum ChannelReduction {
             map.withUnsafeBuffer { values in
                 let values = UncheckedPointer(values.baseAddress!)
                 Workers.shared.forEach(channels) { channel in
-                    var sum = 0.0
-                    for index in channel * size..<(channel + 1) * size { sum += transform(values[index]) }
+                    let first = channel * size
+                    let sum = Accumulation.sum(size) { transform(values[first + $0]) }
                     means[channel] = sum / Double(size)
                 }
             }
@@ -60,11 +60,8 @@ enum ChannelReduction {
             a.withUnsafeBuffer { a in
                 b.withUnsafeBuffer { b in
                     Workers.shared.forEach(channels) { channel in
-                        var sum = 0.0
-                        for index in channel * size..<(channel + 1) * size {
-                            sum += combine(a[index], b[index], channel)
-                        }
-                        sums[channel] = sum
+                        let first = channel * size
+                        sums[channel] = Accumulation.sum(size) { combine(a[first + $0], b[first + $0], channel) }
                     }
                 }
             }

@@ -125,7 +125,7 @@ extension Tensor<Float> {
 }
 
 /// Sums of many floats: in double precision, in one fixed order, four at a time.
-enum Accumulation {
+public enum Accumulation {
     static func sum(_ values: UnsafeBufferPointer<Float>) -> Double { sum(values) { Double($0) } }
 
     @inline(__always)
@@ -135,8 +135,8 @@ enum Accumulation {
     }
 
     /// Σ term(i) for i in 0..<count.
-    @inline(__always)
-    static func sum(_ count: Int, _ term: (Int) -> Double) -> Double {
+    @inlinable @inline(__always)
+    public static func sum(_ count: Int, _ term: (Int) -> Double) -> Double {
         var (a, b, c, d) = (0.0, 0.0, 0.0, 0.0)
         var index = 0
         while index + 4 <= count {

@@ -1,3 +1,5 @@
+import Workers
+
 /// A tensor as `[batch, channels, everything else]`, and numbers of each channel.
 struct ChannelForm {
     let batch: Int
@@ -28,11 +30,23 @@ struct ChannelForm {
 
     /// y = x · factor[channel] + shift[channel].
     func affine(_ x: Tensor<Float>, factor: [Float], shift: [Float]) -> Tensor<Float> {
-        let full = [batch, channels, inner]
-        let plan = Broadcast([full, [channels, 1], [channels, 1]], to: full)
-        let factors = Tensor(shape: [channels, 1], values: factor)
-        let shifts = Tensor(shape: [channels, 1], values: shift)
-        return plan.map(x.reshaped(full), factors, shifts) { $0 * $1 + $2 }.reshaped(x.shape)
+        let block = 1 << 15
+        let blocks = (inner + block - 1) / block
+        return Tensor(shape: x.shape) { result in
+            x.withUnsafeBuffer { x in
+                guard let x = x.baseAddress, let y = result.baseAddress else { return }
+                Workers.shared.forEachRange(batch * channels * blocks, grain: max(1, block / max(1, inner))) { pieces in
+                    for piece in pieces {
+                        let row = piece / blocks
+                        let first = row * inner + piece % blocks * block
+                        let (factor, shift) = (factor[row % channels], shift[row % channels])
+                        for index in first..<min((row + 1) * inner, first + block) {
+                            y[index] = x[index] * factor + shift
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
