@@ -211,8 +211,9 @@ extension StopRequest {
     /// What a command says that is stopped while it samples. On a busy machine it may not have begun when it is asked to stop;
     /// then it gets more time.
     fileprivate static func stopping(_ run: (StopRequest) -> Outcome) -> Outcome {
-        var outcome = run(made(after: 0.7))
-        for seconds in [3.0, 12] where !outcome.errors.contains("best so far") {
+        var outcome = run(made(after: 0.5))
+        // Neither before the first evaluation nor after the last, however busy the processors are.
+        for seconds in [1.0, 2, 4, 8, 16] where !outcome.errors.contains("best so far") {
             outcome = run(made(after: seconds))
         }
         return outcome

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Tensors
 
 @testable import Networks
@@ -210,10 +211,5 @@ enum ONNX {
         try Network(contentsOf: file(bytes), outputs: outputs)
     }
 
-    private static func temporary() -> URL {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "tomolens-onnx-\(UUID().uuidString.prefix(8))")
-        try! FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        return url
-    }
+    private static func temporary() -> URL { Fixtures.temporaryFolder("onnx") }
 }

@@ -1,6 +1,7 @@
 import Explanations
 import Failures
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Pipelines
@@ -220,8 +221,7 @@ private func read(_ text: String) throws -> PipelineFile {
     }
 
     @Test func aMissingFileOffersItsNeighbour() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tomolens-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = Fixtures.temporaryFolder()
         try Data("{version: 1}".utf8).write(to: folder.appendingPathComponent("lung.json5"))
         #expect(
             try PipelineFile.read(folder.appendingPathComponent("lung.json5")).source?.lastPathComponent == "lung.json5"

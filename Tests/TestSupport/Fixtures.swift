@@ -21,11 +21,20 @@ public enum Fixtures {
         return FileManager.default.fileExists(atPath: url.path) ? url : nil
     }()
 
-    /// A fresh empty folder for one test, removed by nobody but the system's temporary cleaning.
+    /// A fresh empty folder for one test, which goes when the tests end.
     public static func temporaryFolder(_ name: String = "test") -> URL {
-        let url = FileManager.default.temporaryDirectory
-            .appendingPathComponent("tomolens-\(name)-\(UUID().uuidString.prefix(8))", isDirectory: true)
+        let url = ownFolder.appendingPathComponent("tomolens-\(name)-\(UUID().uuidString.prefix(8))", isDirectory: true)
         try! FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         return url
+    }
+
+    /// Holds all temporary folders of this process.
+    private static let ownFolder: URL = {
+        atexit { try? FileManager.default.removeItem(at: Fixtures.ownPlace) }
+        return ownPlace
+    }()
+
+    private static var ownPlace: URL {
+        FileManager.default.temporaryDirectory.appendingPathComponent("tomolens-tests-\(getpid())", isDirectory: true)
     }
 }
