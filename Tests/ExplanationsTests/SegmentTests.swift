@@ -129,8 +129,13 @@ import Volumes
             worst = max(worst, Double(abs(table[flat: part * 4 + 2] - better[flat: part * 4 + 2])) / error)
         }
         #expect(worst < 5, "\(worst) standard errors apart")
-        let poor = try explained("fill=own samples=\(count - 5)")
-        #expect(poor.notes.contains { $0.contains("not to be trusted: fewer samples than parts") })
+        // Choices come in pairs of one equation: a fit through all of them has no errors to tell, and says so.
+        for samples in [count - 5, count + count / 2] {
+            let poor = try explained("fill=own samples=\(samples)")
+            #expect(poor.notes.contains { $0.contains("not to be trusted: fewer than two samples a part") })
+            #expect(poor.figures["mean standard error"] == nil)
+            #expect(poor.matrices[0].columns == ["segment", "voxels", "value"])
+        }
     }
 
     @Test func wholeSizesComeFirstAndWeighWhatTheKernelSays() {

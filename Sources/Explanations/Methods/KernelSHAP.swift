@@ -69,19 +69,23 @@ public struct KernelSHAP: ExplanationMethod {
         }
         let shares = fit.coefficients + [rise - fit.coefficients.reduce(0, +)]
         let isExact = plan.isExhaustive && !budget.isOver
+        // A choice and its complement make the same equation for the shares: with fewer than two choices a part the fit goes through all
+        // of them, and what it leaves over, nothing, says nothing of errors.
+        let isDetermined = isExact || rows.count >= 2 * count
         // The last share's error is bounded by that of the sum of the others, taken as independent.
         let known = fit.standardErrors + [fit.standardErrors.reduce(0) { $0 + $1 * $1 }.squareRoot()]
-        let errors = isExact ? known.map { _ in 0 } : known
+        let errors = isDetermined ? (isExact ? known.map { _ in 0 } : known) : nil
         let more = "take more samples, or fewer parts (count)"
         let doubts =
-            rows.count < count
-            ? ["not to be trusted: fewer samples than parts; \(more)"] : HiddenParts.doubts(shares, errors, more: more)
+            errors.map { HiddenParts.doubts(shares, $0, more: more) } ?? [
+                "not to be trusted: fewer than two samples a part, so that errors are unknown; \(more)"
+            ]
+        let mean = errors.map { ["mean standard error": $0.reduce(0, +) / Double(count)] } ?? [:]
         return parts.map(
             shares, errors: errors, notes: budget.notes + doubts,
             figures: question.completeness(of: shares.reduce(0, +), from: nothing).merging([
                 "evaluations": Double(budget.evaluations + 1), "surrogate fit": fit.explained,
-                "mean standard error": errors.reduce(0, +) / Double(count),
-            ]) { $1 }, isPartial: budget.isInterrupted)
+            ]) { $1 }.merging(mean) { $1 }, isPartial: budget.isInterrupted)
     }
 }
 
