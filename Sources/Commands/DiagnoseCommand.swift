@@ -94,7 +94,7 @@ enum DiagnoseCommand: Subcommand {
         }
         console.clearProgress()
         let thresholds = DiagnosisThresholds()
-        var findings = health.findings(thresholds)
+        var findings = Finding.inputs(inputs, thresholds) + health.findings(thresholds)
         var kernels: [KernelTexture] = []
         for layer in KernelBank.layers(of: plan.network) {
             try stop.check()
@@ -333,7 +333,7 @@ struct DiagnosisReport {
             ("vanishing", .numbers([thresholds.vanishing.warning, thresholds.vanishing.severe])),
             ("exploding", .numbers([thresholds.exploding.warning, thresholds.exploding.severe])),
             ("smoothnessZ", .number(thresholds.smoothnessZ)), ("keptUnderBlur", .number(thresholds.keepsUnderBlur)),
-            ("heatOutside", .number(thresholds.heatOutside)),
+            ("heatOutside", .number(thresholds.heatOutside)), ("inputContrast", .number(thresholds.inputContrast)),
         ]
         return .object([
             ("tool", .text(Product.signature)), ("network", .array(plan.networkFiles.map(\.json))),

@@ -1,4 +1,5 @@
 import Foundation
+import Preparations
 
 /// What is wrong with a network, in words: what was seen, what it means, and what usually helps.
 public struct Finding: Sendable {
@@ -14,6 +15,7 @@ public struct Finding: Sendable {
     }
 
     public enum Kind: String, Sendable {
+        case inputs = "inputs"
         case notFinite = "not finite"
         case dead = "dead channels"
         case saturated = "saturated channels"
@@ -53,6 +55,8 @@ public struct DiagnosisThresholds: Sendable {
     public var keepsUnderBlur = 0.5
     /// Share of the positive heat outside of the body.
     public var heatOutside = 0.3
+    /// Standard deviation of what the network is given, over all inputs, as a part of the largest magnitude: below, nothing can be seen.
+    public var inputContrast = 0.01
 
     public init() {}
 }
@@ -165,6 +169,30 @@ extension HealthCheck {
 }
 
 extension Finding {
+    /// Whether the network was given anything to see: a window far from the scan's values makes every input one grey, and all that
+    /// is measured on it is worth nothing.
+    public static func inputs(_ inputs: [PreparedInput], _ thresholds: DiagnosisThresholds) -> [Finding] {
+        var (count, sum, squares, largest) = (0.0, 0.0, 0.0, 0.0)
+        for value in inputs.lazy.flatMap(\.tensor.values) where value.isFinite {
+            count += 1
+            sum += Double(value)
+            squares += Double(value) * Double(value)
+            largest = max(largest, abs(Double(value)))
+        }
+        let mean = sum / max(count, 1)
+        let deviation = max(0, squares / max(count, 1) - mean * mean).squareRoot()
+        guard count > 0, deviation <= thresholds.inputContrast * largest else { return [] }
+        return [
+            Finding(
+                kind: .inputs, severity: .warning, layers: [],
+                text:
+                    "What the network is given is nearly one value everywhere (\(number(mean)) ± \(number(deviation)) over \(inputs.count) inputs): nothing below can be trusted.",
+                remedy:
+                    "Prepare the scans as in training: the pipeline's preparation, or --window around the scan's values ('tomolens inspect SCAN' tells them)."
+            )
+        ]
+    }
+
     /// What the probe's numbers say.
     public static func kernels(_ kernels: [KernelTexture], _ thresholds: DiagnosisThresholds) -> [Finding] {
         let rough = kernels.filter {

@@ -7,7 +7,8 @@ extension OverlayRenderer {
     /// Which slices of each plane are written.
     public enum Selection: Sendable, Hashable {
         case all
-        /// So many, by the sum of positive heat; where there is no positive heat, the middle slice.
+        /// So many, by the heat that can be seen (see ``OverlayRenderer/hottest(_:count:apart:)``); where there is no positive heat,
+        /// the middle slice.
         case hottest(Int)
     }
 
@@ -36,7 +37,7 @@ extension OverlayRenderer {
             let frame = frame(plane)
             let heat = heatPerSlice(plane)
             let digits = max(3, String(frame.sliceCount).count)
-            for index in selected(selection, heat) {
+            for index in selected(selection, heat, plane) {
                 let number = String(index + 1)
                 let name =
                     "\(prefix)\(plane.rawValue)-\(String(repeating: "0", count: digits - number.count))\(number).png"
@@ -70,11 +71,11 @@ extension OverlayRenderer {
     }
 
     /// Ascending.
-    private func selected(_ selection: Selection, _ heat: [Double]) -> [Int] {
+    private func selected(_ selection: Selection, _ heat: [Double], _ plane: Plane) -> [Int] {
         switch selection {
         case .all: return Array(heat.indices)
         case .hottest(let count):
-            let hottest = SliceRanking.hottest(heat, count: count).sorted()
+            let hottest = hottest(heat, plane, count: count).sorted()
             return hottest.isEmpty && count > 0 ? [heat.count / 2] : hottest
         }
     }

@@ -109,19 +109,24 @@ public struct OverlayRenderer: Sendable {
         SliceRanking.heatPerSlice(heat, frame(plane), sampler: heatSampler)
     }
 
-    /// The `count` slices of a plane with the most positive heat, hottest first; slices without any are left out.
+    /// The `count` slices of a plane with the most heat that can be seen, hottest first: positive heat of at least the style's
+    /// threshold, as a part of the map's highest value. Of slices with equally much the one with more heat in all; slices without
+    /// positive heat are left out.
     ///
     /// - Parameter apart: mm that lie between any two of them at least; 0: neighbours may both be taken.
     public func hottest(_ plane: Plane, count: Int, apart: Double = 0) -> [Int] {
         hottest(heatPerSlice(plane), plane, count: count, apart: apart)
     }
 
-    func hottest(_ heat: [Double], _ plane: Plane, count: Int, apart: Double) -> [Int] {
+    func hottest(_ heat: [Double], _ plane: Plane, count: Int, apart: Double = 0) -> [Int] {
         let frame = frame(plane)
         let distance = frame.sliceCount > 1 ? frame.position(slice: 1) - frame.position(slice: 0) : 1
         // A hair less, so that slices exactly so far apart count as far enough.
         let slices = (apart / distance - 1e-6).rounded(.up)
-        return SliceRanking.hottest(heat, count: count, apart: slices < 1e9 ? max(1, Int(slices)) : 1_000_000_000)
+        let floor = ScaleRange(of: self.heat).top * Float(style.alpha.threshold)
+        let visible = SliceRanking.heatPerSlice(self.heat, frame, sampler: heatSampler, from: floor)
+        return SliceRanking.hottest(
+            visible: visible, heat, count: count, apart: slices < 1e9 ? max(1, Int(slices)) : 1_000_000_000)
     }
 
     /// One slice with its text, letters and colour bar, as the style says.

@@ -13,6 +13,8 @@ public struct ScaleRange: Sendable, Hashable {
     public enum Origin: String, Sendable {
         /// The largest value of the map itself: maps cannot be compared with one another.
         case own
+        /// The map itself without its few strongest values, which share the end of the scale.
+        case clipped = "own, clipped"
         /// The largest value over several maps.
         case shared
         /// A number chosen by the user.
@@ -43,6 +45,40 @@ public struct ScaleRange: Sendable, Hashable {
             for value in values where value > top && value.isFinite { top = value }
         }
         self.init(top: top, isSigned: signed, origin: .own)
+    }
+
+    /// The scale that leaves out outliers: it ends where the values below it make up all of the map's sum but `outliers`.
+    ///
+    /// Gradients on single voxels have few values many times as large as all others, and on a scale up to the largest nothing else
+    /// is seen. The rule is Captum's (`visualize_image_attr`, which leaves out 2 % of the sum). The end is exact to 1 %.
+    ///
+    /// - Parameters:
+    ///   - outliers: a part of the sum of what is shown (of magnitudes when signed); 0: the scale ends at the largest value.
+    public init(of map: Volume, signed: Bool = false, outliers: Double) {
+        let whole = ScaleRange(of: map, signed: signed)
+        guard outliers > 0, !whole.isBlank else {
+            self = whole
+            return
+        }
+        // Sums by the upper half of a value's bits: 128 steps from each power of two to the next.
+        func step(_ value: Float) -> Int { Int(value.bitPattern >> 16) }
+        var sums = [Double](repeating: 0, count: step(whole.top) + 1)
+        map.voxels.withUnsafeBufferPointer { voxels in
+            sums.withUnsafeMutableBufferPointer { sums in
+                for voxel in voxels {
+                    let value = signed ? abs(voxel) : voxel
+                    if value > 0, value.isFinite { sums[step(value)] += Double(value) }
+                }
+            }
+        }
+        let end = sums.reduce(0, +) * (1 - outliers)
+        var sum = 0.0
+        let last = sums.firstIndex { value in
+            sum += value
+            return sum >= end
+        }
+        let top = min(whole.top, Float(bitPattern: UInt32((last ?? step(whole.top)) + 1) << 16))
+        self.init(top: top, isSigned: signed, origin: top < whole.top ? .clipped : .own)
     }
 
     /// The scale that ends at `top`, a finite number above 0.

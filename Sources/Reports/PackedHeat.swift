@@ -26,7 +26,7 @@ struct PackedHeat: Sendable {
         manifest = ReviewManifest.Heat(
             id: heat.scaleKey(number), method: heat.method, methodTitle: PageText.visible(heat.methodTitle),
             target: PageText.visible(heat.target), layer: ReviewManifest.Layer(layer), lowest: extremes.lowest,
-            highest: extremes.highest, peak: peak, peakIsInside: heat.peakIsInside,
+            highest: extremes.highest, ownTops: heat.ownTops, peak: peak, peakIsInside: heat.peakIsInside,
             caution: heat.caution.map(PageText.visible), notes: heat.notes.map(PageText.visible),
             details: heat.details.map(\.visible))
     }

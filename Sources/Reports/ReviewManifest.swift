@@ -97,6 +97,7 @@ struct ReviewManifest: Encodable {
         let layer: Layer
         let lowest: Float
         let highest: Float
+        let ownTops: [Float]?
         let peak: Peak?
         let peakIsInside: Bool?
         let caution: String?

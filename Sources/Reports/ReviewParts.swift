@@ -22,6 +22,8 @@ public struct ReviewHeat: Sendable {
     /// The folder's largest value for this method and target; nil while it is not known (see
     /// ``ReviewPage/setFolderScales(_:inPageAt:)``).
     public var folderTop: Double?
+    /// Where the map's own scale ends, of positive heat and of magnitudes, where not at the largest value.
+    public var ownTops: [Float]?
     /// By which the folder's scales are told apart; nil: one of its own, which no folder shares.
     public var scaleKey: String?
 

@@ -40,6 +40,21 @@ import Volumes
         #expect(try Self.kinds("healthy").filter { $0.value > .note }.isEmpty)
     }
 
+    /// Noise around 0 through a window of −1000 … 400 HU is one grey, and whatever is measured on it says nothing.
+    @Test func inputsWithoutContrastAreFound() throws {
+        let inputs = try Self.load("healthy", "noise").inputs
+        let thresholds = DiagnosisThresholds()
+        #expect(Finding.inputs(inputs, thresholds).isEmpty)
+        let grey = inputs.map { input in
+            PreparedInput(
+                tensor: Tensor(shape: input.tensor.shape, values: input.tensor.values.map { ($0 + 1000) / 1400 }),
+                grid: input.grid, layout: input.layout)
+        }
+        let found = Finding.inputs(grey, thresholds)
+        #expect(
+            found.map(\.kind) == [.inputs] && found[0].text.contains("0.71") && found[0].remedy.contains("--window"))
+    }
+
     @Test func deadChannelsAreFound() throws {
         let (explainer, inputs) = try Self.load("dead", "noise")
         let health = try HealthCheck(explainer, inputs)

@@ -234,4 +234,29 @@ import Volumes
             found { try Preparation(steps: [try SpacingStep(pixdim: [1e-4])]).prepare(flat) }
                 .contains("Spacing: expected a prepared volume of 1 to"))
     }
+
+    /// Resize and CenterCrop of torchvision 0.28 on a picture of 13 × 9 pixels (Pillow's rounding): to a shorter side of 4 and of 14,
+    /// then the centre square of 3.
+    @Test(arguments: [
+        (4, [140, 74, 81, 133, 86, 126, 122, 130, 136]), (14, [39, 52, 85, 66, 87, 98, 159, 178, 163]),
+    ])
+    func picturesAreResizedAsTorchvisionDoes(shorterSide: Int, expected: [Float]) throws {
+        let pixels: [Float] = [
+            248, 207, 237, 211, 5, 60, 109, 82, 36, 222, 8, 15, 144, 24, 11, 104, 226, 159, 163, 41, 70, 40, 0, 63, 255,
+            8,
+            25, 146, 219, 100, 72, 21, 16, 107, 61, 229, 97, 150, 62, 239, 14, 193, 205, 110, 79, 72, 234, 48, 149, 166,
+            59,
+            153, 59, 74, 82, 167, 185, 19, 52, 94, 197, 76, 166, 98, 103, 11, 71, 90, 9, 149, 163, 192, 115, 48, 245,
+            123, 134,
+            7, 33, 170, 39, 133, 206, 225, 153, 23, 205, 136, 184, 133, 116, 114, 250, 53, 176, 151, 157, 63, 84, 75,
+            10, 189,
+            225, 202, 90, 167, 253, 43, 88, 212, 185, 229, 125, 1, 203, 29, 255,
+        ]
+        let image = ChannelVolume(Volume(grid: Grid(shape: [13, 9, 1], affine: .identity), voxels: pixels))
+        let square = try PictureSquareStep(size: 3, shorterSide: shorterSide).apply(image)
+        #expect(square.grid.shape == [3, 3, 1] && square.channels[0] == expected)
+        // The square's centre is the picture's, but for the pixel that an odd rest leaves over.
+        let centre = square.grid.affine([1, 1, 0])
+        #expect(abs(centre.x - 6) < 2 && abs(centre.y - 4) < 2)
+    }
 }

@@ -169,6 +169,45 @@ struct OverlayRendererTests {
         #expect(renderer.hottest(.sagittal, count: 5) == [3, 4])
     }
 
+    /// Faint grain over a whole slice sums to more than a peak, and shows nothing.
+    @Test func aPeakOutweighsFaintGrain() throws {
+        var heat = Volume(grid: Phantom.grid, repeating: 0)
+        let shape = heat.grid.shape
+        for j in 0..<shape.y {
+            for i in 0..<shape.x { heat[i, j, 2] = 0.09 }
+        }
+        heat[3, 4, 5] = 1
+        heat[3, 4, 6] = 0.5
+        let renderer = try OverlayRenderer(scan: OverlayRendererTests.scan, heat: heat)
+        let sums = renderer.heatPerSlice(.axial)
+        #expect(sums.firstIndex(of: sums.max()!) == 2)
+        #expect(renderer.hottest(.axial, count: 9) == [5, 6, 2])
+    }
+
+    /// Captum's rule: as much of the sum as told lies beyond the scale's end.
+    @Test func outliersShareTheEndOfAScale() throws {
+        var heat = Volume(grid: Grid(shape: [10, 10, 10], affine: .identity), repeating: 0)
+        for index in 0..<980 { heat.voxels[index] = Float(index + 1) / 980 * (index % 2 == 0 ? 1 : -1) }
+        heat.voxels[990] = 50
+        let positive = heat.voxels.filter { $0 > 0 }.map(Double.init).sorted()
+        let whole = positive.reduce(0, +)
+        for outliers in [0.25, 0.5] {
+            let scale = ScaleRange(of: heat, outliers: outliers)
+            var sum = 0.0
+            let exact = positive.first { value in
+                sum += value
+                return sum >= whole * (1 - outliers)
+            }!
+            #expect(scale.origin == .clipped && abs(Double(scale.top) / exact - 1) < 0.01, "\(scale.top) \(exact)")
+        }
+        #expect(ScaleRange(of: heat, outliers: 0) == ScaleRange(of: heat))
+        #expect(ScaleRange(of: heat, signed: true, outliers: 0.25).top > ScaleRange(of: heat, outliers: 0.25).top * 0.9)
+        // One value alone is no outlier.
+        var single = Volume(grid: heat.grid, repeating: 0)
+        single.voxels[7] = 3
+        #expect(ScaleRange(of: single, outliers: 0.02) == ScaleRange(of: single))
+    }
+
     @Test func mapsOfThreeKindsLookDifferent() throws {
         let scan = OverlayRendererTests.scan
         var negative = OverlayRendererTests.heat

@@ -17,6 +17,8 @@ public struct Drawing: Sendable {
     let slices: RenderingSettings.Slices
     public let scale: RenderingSettings.Scale
     let isSigned: Bool
+    /// Which part of a map's sum may lie beyond its own scale; nil: by the method's kind.
+    private let outliers: Double?
     let montage: Int
     let convention: RenderingSettings.Convention
 
@@ -33,6 +35,7 @@ public struct Drawing: Sendable {
         slices = settings.slices ?? .hottest(3)
         scale = settings.scale ?? .own
         isSigned = settings.signed ?? false
+        outliers = settings.outliers
         montage = settings.montage ?? 12
         convention = settings.convention ?? .radiological
     }
@@ -60,15 +63,29 @@ public struct Drawing: Sendable {
             ("threshold", .number(alpha.threshold)), ("contours", .numbers(contours)),
             ("interpolation", .text(interpolation.rawValue)), ("sideBySide", .bool(isSideBySide)),
             ("planes", .array(planes.map { .text($0.rawValue) })), ("slices", slices), ("scale", scale),
-            ("signed", .bool(isSigned)), ("montage", .number(montage)), ("convention", .text(convention.rawValue)),
+            ("signed", .bool(isSigned)), ("outliers", outliers.map { .number($0) } ?? .text("auto")),
+            ("montage", .number(montage)), ("convention", .text(convention.rawValue)),
         ])
     }
 
+    /// Which part of a map's sum may lie beyond the end of its own scale.
+    private func outliers(_ method: MethodDescriptor?) -> Double {
+        outliers ?? (method?.family == .gradient ? Self.gradientOutliers : 0)
+    }
+
+    /// As Captum draws attributions.
+    public static let gradientOutliers = 0.02
+
+    /// What the colours of one map run over on its own scale.
+    func ownRange(of heat: Volume, by method: MethodDescriptor?, signed: Bool) -> ScaleRange {
+        ScaleRange(of: heat, signed: signed, outliers: outliers(method))
+    }
+
     /// What the colours of one map run over.
-    func range(of heat: Volume, shared: ScaleRange?) -> ScaleRange {
+    func range(of heat: Volume, by method: MethodDescriptor?, shared: ScaleRange?) -> ScaleRange {
         switch scale {
-        case .own: ScaleRange(of: heat, signed: isSigned)
-        case .folder: shared ?? ScaleRange(of: heat, signed: isSigned)
+        case .own: ownRange(of: heat, by: method, signed: isSigned)
+        case .folder: shared ?? ownRange(of: heat, by: method, signed: isSigned)
         case .fixed(let top): .fixed(Float(top), signed: isSigned)
         }
     }

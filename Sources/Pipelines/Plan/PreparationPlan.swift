@@ -203,7 +203,7 @@ public struct PreparationPlan: Sendable {
         }
         var preparation = preparation
         if case .assumedForPictures(let size) = origin {
-            preparation.steps.insert(contentsOf: try Self.square(size, of: image.grid), at: 0)
+            preparation.steps.insert(PictureSquareStep(size: size, shorterSide: size * 256 / 224), at: 0)
         }
         let inputs = try preparation.prepareSlices(image)
         if case .assumedForCT = origin, let input = inputs.first, !fits(input.tensor.shape),
@@ -213,18 +213,6 @@ public struct PreparationPlan: Sendable {
             return try preparation.prepareSlices(image)
         }
         return inputs
-    }
-
-    /// torchvision's way for ImageNet: the shorter side to 256/224 of the size, then the centre square.
-    private static func square(_ size: Int, of grid: Grid) throws -> [any PreparationStep] {
-        let target = size * 256 / 224
-        let (width, height) = (grid.shape.x, grid.shape.y)
-        let shorter = min(width, height)
-        func scaled(_ extent: Int) -> Int { extent == shorter ? target : target * extent / shorter }
-        return [
-            try ResizeStep(spatialSize: [scaled(width), scaled(height), -1], mode: .trilinear, antialias: true),
-            try CenterSpatialCropStep(roiSize: [size, size, -1]),
-        ]
     }
 
     /// Whether the network can run on an input of this shape.

@@ -16,12 +16,14 @@ struct ScanPage {
     private var page: ReviewPage
     private let count: Int
     private let seen: Grid
+    private let drawing: Drawing
 
     /// - Parameter folderPage: the page of all scans, by a path relative to this one; nil where there is none.
     init(
         _ scan: FoundScan, _ source: ScanSource, _ found: FoundExplanations, labels: LabelMap?, plan: Plan,
         inputs: [ScanLedger.Entry], folderPage: String?
     ) {
+        drawing = plan.drawing
         let volume: Volume
         switch source {
         case .volume(let image):
@@ -65,6 +67,8 @@ struct ScanPage {
         entry.peakIsInside = measures.peakVoxel == nil ? nil : measures.labels?.peakIsInside
         // As in the overlays: one scale a method for the whole folder.
         entry.scaleKey = method.name
+        let tops = [false, true].map { drawing.ownRange(of: heat, by: method, signed: $0) }
+        if tops.contains(where: { $0.origin == .clipped }) { entry.ownTops = tops.map(\.top) }
         entry.details = Self.details(explanation, measures, isAnatomical: page.isAnatomical)
         try page.pack(entry, of: count)
     }

@@ -1,3 +1,4 @@
+import Explanations
 import Failures
 import Foundation
 import Rendering
@@ -25,10 +26,12 @@ extension ScanWorker {
     /// Writes the scenes of one map for all viewers that the plan names; none for pictures, which have no place in a patient.
     ///
     /// - Parameter shared: the folder's scale, where it is known.
-    func writeScenes(_ heat: Volume, _ source: ScanSource, stem: String, shared: ScaleRange?) throws -> [URL] {
+    func writeScenes(
+        _ heat: Volume, by method: MethodDescriptor?, _ source: ScanSource, stem: String, shared: ScaleRange?
+    ) throws -> [URL] {
         guard !plan.viewers.isEmpty, case .volume(let image) = source else { return [] }
         let name = "\(scan.name)_\(stem)"
-        let style = plan.drawing.style(source, range: plan.drawing.range(of: heat, shared: shared))
+        let style = plan.drawing.style(source, range: plan.drawing.range(of: heat, by: method, shared: shared))
         let scene = ViewerScene(
             name: name, scanFile: sceneScan.url, scan: image.volume,
             heatFile: folder.appendingPathComponent("\(name).nii.gz"), heat: heat,

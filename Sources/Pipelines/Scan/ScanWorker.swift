@@ -174,19 +174,24 @@ struct ScanWorker: Sendable {
             var pictures: [URL] = []
             if plan.drawsOverlays, plan.drawing.scale != .folder {
                 pictures = try watch.time("draw") {
-                    try draw(heat, source, labels, caption: description.caption(scan.stem), stem: stem, shared: nil)
+                    try draw(
+                        heat, by: explanation.method, source, labels, caption: description.caption(scan.stem),
+                        stem: stem,
+                        shared: nil)
                 }
             }
             try watch.time("page") {
                 try page?.add(explanation, heat: heat, measures: measures)
                 if let thumbnail, maps.isEmpty, !plan.drawsOnFolderScale {
-                    try writeThumbnail(heat, source, labels, to: thumbnail, shared: nil)
+                    try writeThumbnail(heat, by: explanation.method, source, labels, to: thumbnail, shared: nil)
                     outputs.append(thumbnail)
                 }
             }
             var scenes: [URL] = []
             if !plan.drawsOnFolderScale {
-                scenes = try watch.time("scenes") { try writeScenes(heat, source, stem: stem, shared: nil) }
+                scenes = try watch.time("scenes") {
+                    try writeScenes(heat, by: explanation.method, source, stem: stem, shared: nil)
+                }
             }
             outputs += files + pictures + scenes
             maps.append(
@@ -285,21 +290,23 @@ struct ScanWorker: Sendable {
     }
 
     private func draw(
-        _ heat: Volume, _ source: ScanSource, _ labels: LabelMap?, caption: OverlayCaption, stem: String,
+        _ heat: Volume, by method: MethodDescriptor?, _ source: ScanSource, _ labels: LabelMap?,
+        caption: OverlayCaption, stem: String,
         shared: ScaleRange?
     ) throws -> [URL] {
         try plan.drawing.draw(
             heat, over: source, labels: labels?.mask, caption: caption,
-            range: plan.drawing.range(of: heat, shared: shared),
+            range: plan.drawing.range(of: heat, by: method, shared: shared),
             folder: folder.appendingPathComponent("overlays").appendingPathComponent(stem),
             montage: folder.appendingPathComponent("\(scan.name)_\(stem)_montage.png"))
     }
 
     private func writeThumbnail(
-        _ heat: Volume, _ source: ScanSource, _ labels: LabelMap?, to url: URL, shared: ScaleRange?
+        _ heat: Volume, by method: MethodDescriptor?, _ source: ScanSource, _ labels: LabelMap?, to url: URL,
+        shared: ScaleRange?
     ) throws {
         let picture = try plan.drawing.thumbnail(
-            heat, over: source, labels: labels?.mask, range: plan.drawing.range(of: heat, shared: shared))
+            heat, over: source, labels: labels?.mask, range: plan.drawing.range(of: heat, by: method, shared: shared))
         try AtomicFile.write(picture, to: url)
     }
 
@@ -390,18 +397,20 @@ struct ScanWorker: Sendable {
             if !plan.drawsOverlays, plan.viewers.isEmpty, !maps.isEmpty { break }
             let heat = try writtenHeat(map, on: source.grid)
             let shared = map["method"]?.text.flatMap { ranges[$0] }
+            let method = map["method"]?.text.flatMap { try? MethodCatalogue.descriptor($0) }
             if plan.writesPage, maps.isEmpty {
                 let url = folder.appendingPathComponent(Self.thumbnailName)
-                try writeThumbnail(heat, source, labels, to: url, shared: shared)
+                try writeThumbnail(heat, by: method, source, labels, to: url, shared: shared)
                 try replace(url, in: &ledger)
             }
             var pictures: [URL] = []
             if plan.drawsOverlays {
                 pictures = try draw(
-                    heat, source, labels, caption: MapDescription.caption(of: map, scan: scan.stem),
+                    heat, by: method, source, labels, caption: MapDescription.caption(of: map, scan: scan.stem),
                     stem: map["stem"]?.text ?? "map", shared: shared)
             }
-            let scenes = try writeScenes(heat, source, stem: map["stem"]?.text ?? "map", shared: shared)
+            let scenes = try writeScenes(
+                heat, by: method, source, stem: map["stem"]?.text ?? "map", shared: shared)
             for url in pictures + scenes { try replace(url, in: &ledger) }
             maps.append(
                 map.setting("pictures", .array(pictures.map { .text(relative($0)) }))

@@ -17,6 +17,8 @@ public struct RenderingSettings: Sendable, Hashable {
     public var slices: Slices?
     public var scale: Scale?
     public var signed: Bool?
+    /// Which part of a map's sum may lie beyond the end of its own scale; nil: 2 % for gradient methods, none for others.
+    public var outliers: Double?
     /// Slices in the montage; 0 draws none.
     public var montage: Int?
     public var convention: Convention?
@@ -99,6 +101,7 @@ public struct RenderingSettings: Sendable, Hashable {
             default: throw keys.wrong("scale", expected: "\"own\", \"folder\" or a number above 0")
             }
         }
+        outliers = try keys.number("outliers", in: 0...0.5)
         signed = try keys.flag("signed")
         montage = try keys.integer("montage", in: 0...400)
         convention = try keys.choice("convention", Convention.self)
@@ -116,6 +119,7 @@ public struct RenderingSettings: Sendable, Hashable {
         result.planes = planes ?? other.planes
         result.slices = slices ?? other.slices
         result.scale = scale ?? other.scale
+        result.outliers = outliers ?? other.outliers
         result.signed = signed ?? other.signed
         result.montage = montage ?? other.montage
         result.convention = convention ?? other.convention

@@ -153,11 +153,16 @@ public enum PipelineKeys {
                 "planes", "list of axial, coronal, sagittal", standard: "all three",
                 "Through which planes slices are drawn."),
             KeyDescription(
-                "slices", "\"all\" or {hottest: number}", standard: "{hottest: 3}", "How many slices of each plane."),
+                "slices", "\"all\" or {hottest: number}", standard: "{hottest: 3}",
+                "How many slices of each plane: those with the most heat above the threshold."),
             KeyDescription(
                 "scale", "\"own\", \"folder\" or a number above 0", standard: "\"own\"",
                 "From which values the colours run: each map's own range, one range for the whole folder (method by method), or "
                     + "0 to the given value."),
+            KeyDescription(
+                "outliers", "a number from 0 to 0.5", standard: "0.02 for gradient methods, 0 for others",
+                "A map's own scale ends where this part of its sum lies beyond; its few strongest voxels share the last colour."
+            ),
             KeyDescription(
                 "signed", "true or false", standard: "false",
                 "Draw negative values too, in a diverging colour map; otherwise they are cut off at 0."),

@@ -46,7 +46,7 @@ const scalesOf = (heat) => ["own", folderScale[heat.id] > 0 && "folder", manifes
 
 // The raw value at the warm end of the scale.
 function scaleTop(heat) {
-  const own = state.isSigned ? Math.max(heat.highest, -heat.lowest) : Math.max(heat.highest, 0);
+  const own = heat.ownTops ? heat.ownTops[state.isSigned ? 1 : 0] : state.isSigned ? Math.max(heat.highest, -heat.lowest) : Math.max(heat.highest, 0);
   const tops = { own, folder: folderScale[heat.id], fixed: manifest.style.fixedTop };
   return (tops[state.scale] > 0 ? tops[state.scale] : own) * state.part;
 }
