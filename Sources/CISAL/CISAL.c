@@ -15,8 +15,9 @@ size_t tomo_deflate_bound(size_t count) {
 
 size_t tomo_deflate(const uint8_t *bytes, size_t count, int is_last, uint8_t *out, size_t room) {
     if (count > UINT32_MAX / 2 || room > UINT32_MAX) return 0;
-    struct isal_zstream *stream = malloc(sizeof *stream);
-    uint8_t *memory = malloc(LEVEL_MEMORY);
+    /* Cleared: what lay there before must not decide which matches are found. */
+    struct isal_zstream *stream = calloc(1, sizeof *stream);
+    uint8_t *memory = calloc(1, LEVEL_MEMORY);
     size_t written = 0;
     if (stream && memory) {
         isal_deflate_stateless_init(stream);
