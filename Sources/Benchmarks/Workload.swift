@@ -103,14 +103,9 @@ struct NetworkWorkload: Workload {
             gradient.withUnsafeBuffer { gradient in
                 weights.withUnsafeMutableBufferPointer { weights in
                     Workers.shared.forEach(channels) { channel in
-                        var sums = SIMD8<Float>.zero
                         let first = channel * places
-                        let even = places / 8 * 8
-                        for index in stride(from: first, to: first + even, by: 8) {
-                            for lane in 0..<8 { sums[lane] += gradient[index + lane] }
-                        }
-                        for index in first + even..<first + places { sums[0] += gradient[index] }
-                        weights[channel] = sums.sum() / Float(places)
+                        let sum = Accumulation.sum(places) { Double(gradient[first + $0]) }
+                        weights[channel] = Float(sum / Double(places))
                     }
                     map.withUnsafeMutableBufferPointer { map in
                         Workers.shared.forEachRange(places, grain: 1 << 13) { range in

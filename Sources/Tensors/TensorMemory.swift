@@ -19,11 +19,7 @@ public final class TensorMemory: Sendable {
     private let state = Mutex(TensorSpans())
 
     deinit {
-        let chunks = state.withLock { spans in
-            spans.cool(to: 0)
-            return spans.freeChunks()
-        }
-        for chunk in chunks { chunk.deallocate() }
+        change { $0.cool(to: 0) }
     }
 
     /// Smaller tensors are the allocator's affair.
@@ -32,11 +28,8 @@ public final class TensorMemory: Sendable {
     /// At least `bytes` of memory, aligned to a cache line or better, of unspecified contents.
     func take(_ bytes: Int) -> Block {
         let size = Self.roundedUp(bytes)
-        let (found, chunks) = state.withLock { spans in
-            let found = spans.take(size)
-            return (found, spans.freeChunks())
-        }
-        for chunk in chunks { chunk.deallocate() }
+        var found: UnsafeMutableRawPointer?
+        change { found = $0.take(size) }
         if let found { return Block(base: found, bytes: size) }
         let memory = HugePages.allocate(size)
         precondition(memory.count == size, "rounded already")
@@ -45,11 +38,7 @@ public final class TensorMemory: Sendable {
     }
 
     func giveBack(_ block: Block) {
-        let chunks = state.withLock { spans in
-            spans.giveBack(UnsafeMutableRawBufferPointer(start: block.base, count: block.bytes))
-            return spans.freeChunks()
-        }
-        for chunk in chunks { chunk.deallocate() }
+        change { $0.giveBack(UnsafeMutableRawBufferPointer(start: block.base, count: block.bytes)) }
     }
 
     /// Bytes of large tensors: in use now, waiting to be used again, and the most that was in use at once.
@@ -66,9 +55,16 @@ public final class TensorMemory: Sendable {
 
     /// Gives all waiting memory back to the system.
     public func releaseIdle() {
-        let chunks = state.withLock { spans in
+        change { spans in
             spans.forgetPeak()
             spans.cool(to: 0)
+        }
+    }
+
+    /// Changes what waits, and gives up the chunks that nothing needs any more.
+    private func change(_ body: (inout TensorSpans) -> Void) {
+        let chunks = state.withLock { spans in
+            body(&spans)
             return spans.freeChunks()
         }
         for chunk in chunks { chunk.deallocate() }

@@ -13,7 +13,6 @@ struct TensorSpans: @unchecked Sendable {
 
     /// What waits, by address; neighbours of one chunk that are alike are one.
     private var waiting: [Span] = []
-    /// Chunks by address.
     private var chunks: [UnsafeMutableRawBufferPointer] = []
 
     private(set) var liveBytes = 0
@@ -29,14 +28,10 @@ struct TensorSpans: @unchecked Sendable {
     mutating func take(_ bytes: Int) -> UnsafeMutableRawPointer? {
         liveBytes += bytes
         peakBytes = max(peakBytes, liveBytes)
+        defer { cool(to: peakBytes - liveBytes) }
         let fitting = waiting.indices.filter { waiting[$0].bytes >= bytes }
-        func smallest(warm: Bool) -> Int? {
-            fitting.filter { waiting[$0].isWarm == warm }.min { waiting[$0].bytes < waiting[$1].bytes }
-        }
-        guard let index = smallest(warm: true) ?? smallest(warm: false) else {
-            cool(to: peakBytes - liveBytes)
-            return nil
-        }
+        func rank(_ index: Int) -> (Int, Int) { (waiting[index].isWarm ? 0 : 1, waiting[index].bytes) }
+        guard let index = fitting.min(by: { rank($0) < rank($1) }) else { return nil }
         let base = waiting[index].base
         if waiting[index].isWarm { warmBytes -= bytes }
         if waiting[index].bytes == bytes {
@@ -45,14 +40,11 @@ struct TensorSpans: @unchecked Sendable {
             waiting[index].base += bytes
             waiting[index].bytes -= bytes
         }
-        cool(to: peakBytes - liveBytes)
         return base
     }
 
     /// A new chunk, in use from end to end (and counted by ``take(_:)``).
-    mutating func add(_ chunk: UnsafeMutableRawBufferPointer) {
-        chunks.insert(chunk, at: chunks.firstIndex { $0.baseAddress! > chunk.baseAddress! } ?? chunks.endIndex)
-    }
+    mutating func add(_ chunk: UnsafeMutableRawBufferPointer) { chunks.append(chunk) }
 
     mutating func giveBack(_ memory: UnsafeMutableRawBufferPointer) {
         liveBytes -= memory.count

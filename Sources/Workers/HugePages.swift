@@ -7,13 +7,21 @@ public enum HugePages {
 
     /// Asks for large pages where at least two of them lie within `memory`.
     public static func advise(_ memory: UnsafeMutableRawBufferPointer) {
-        guard memory.count >= 2 * size, let base = memory.baseAddress else { return }
-        let start = (UInt(bitPattern: base) + UInt(size - 1)) & ~UInt(size - 1)
-        let end = (UInt(bitPattern: base) + UInt(memory.count)) & ~UInt(size - 1)
         #if os(Linux)
-            if start < end { madvise(UnsafeMutableRawPointer(bitPattern: start), Int(end - start), MADV_HUGEPAGE) }
+            if memory.count >= 2 * size { tell(of: memory, pages: size, MADV_HUGEPAGE) }
         #endif
     }
+
+    #if os(Linux)
+        /// Advice to the system about the whole pages, of so many bytes, that lie within `memory`.
+        private static func tell(of memory: UnsafeMutableRawBufferPointer, pages bytes: Int, _ advice: Int32) {
+            let first = UInt(bitPattern: memory.baseAddress)
+            let page = UInt(bytes)
+            let start = (first + page - 1) / page * page
+            let end = (first + UInt(memory.count)) / page * page
+            if start < end { madvise(UnsafeMutableRawPointer(bitPattern: start), Int(end - start), advice) }
+        }
+    #endif
 
     public static func advise<Element>(_ memory: UnsafeMutableBufferPointer<Element>) {
         advise(UnsafeMutableRawBufferPointer(memory))
@@ -22,26 +30,16 @@ public enum HugePages {
     /// Has the system provide the pages of `memory` now and not as each is first touched: on one thread, while another one reads what is
     /// to go there. Advice only.
     public static func provide(_ memory: UnsafeMutableRawBufferPointer) {
-        guard let base = memory.baseAddress else { return }
-        let page = UInt(getpagesize())
-        let start = UInt(bitPattern: base) / page * page
         #if os(Linux)
             // MADV_POPULATE_WRITE, of Linux 5.14, has no name in older headers.
-            let populateWrite: Int32 = 23
-            madvise(
-                UnsafeMutableRawPointer(bitPattern: start), Int(UInt(bitPattern: base) - start) + memory.count,
-                populateWrite)
+            tell(of: memory, pages: Int(getpagesize()), 23)
         #endif
     }
 
     /// Gives the whole pages within `memory` back to the system; their contents are lost, their addresses stay.
     public static func release(_ memory: UnsafeMutableRawBufferPointer) {
-        guard let base = memory.baseAddress else { return }
-        let page = UInt(getpagesize())
-        let start = (UInt(bitPattern: base) + page - 1) / page * page
-        let end = (UInt(bitPattern: base) + UInt(memory.count)) / page * page
         #if os(Linux)
-            if start < end { madvise(UnsafeMutableRawPointer(bitPattern: start), Int(end - start), MADV_DONTNEED) }
+            tell(of: memory, pages: Int(getpagesize()), MADV_DONTNEED)
         #endif
     }
 
